@@ -132,3 +132,15 @@ def manifests(tmp_path: Path) -> Path:
     """A copy of the guide-shaped manifests that a test may change."""
     shutil.copytree(GUIDE, tmp_path / "manifests")
     return tmp_path / "manifests"
+
+
+def pid_of(edge: Up, node: str) -> int | None:
+    """The process of an Envoy, if one runs."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_text()
+            if f"{edge.home}/{edge.name}/run/envoy-{node}.json" in command and "guard" not in command:
+                return int(process.name)
+        except OSError:
+            continue
+    return None

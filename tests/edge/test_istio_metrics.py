@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from tests.edge.conftest import GUIDE, Start, Up
+from tests.edge.conftest import GUIDE, Start, Up, pid_of
 
 pytestmark = pytest.mark.edge
 CLIENTS, EACH = 8, 150
@@ -44,10 +44,10 @@ def test_counts_survive_a_killed_envoy(guide: Up) -> None:
     before, front = _counts(guide), _front(guide)
     sent = _load(front)
     guide.wait(until=lambda: _since(guide, before) == sent, what="the first requests")
-    pid = _pid(guide, "gateway")
+    pid = pid_of(guide, "gateway")
     assert pid
     os.kill(pid, signal.SIGKILL)
-    guide.wait(until=lambda: _pid(guide, "gateway") not in (None, pid), what="another Envoy")
+    guide.wait(until=lambda: pid_of(guide, "gateway") not in (None, pid), what="another Envoy")
     guide.wait(until=lambda: _answers(front), what="an answer of the other Envoy")
     guide.wait(until=lambda: _since(guide, before)["200"] == sent["200"] + 1, what="one request more")
     middle = _since(guide, before)  # with what the other Envoy answered before it had its routes
@@ -171,17 +171,6 @@ def _answers(front: tuple[str, int]) -> bool:
 def _front(edge: Up) -> tuple[str, int]:
     (balancer,) = edge.status()["hops"][1]["load_balancers"]
     return balancer["address"], next(each["local_port"] for each in balancer["listeners"] if each["port"] == 443)
-
-
-def _pid(edge: Up, node: str) -> int | None:
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_text()
-            if f"{edge.home}/{edge.name}/run/envoy-{node}.json" in command and "guard" not in command:
-                return int(process.name)
-        except OSError:
-            continue
-    return None
 
 
 # --- metrics -----------------------------------------------------------------------------------------------------

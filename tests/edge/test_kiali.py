@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.edge.conftest import GUIDE, Start, Up
+from tests.edge.conftest import GUIDE, Start, Up, pid_of
 
 pytestmark = pytest.mark.edge
 
@@ -66,6 +67,19 @@ def test_the_load_balancer_is_drawn_only_when_asked(guide: Up) -> None:
         ("Deployment", name),
         ("Service", name),
     ]
+
+
+def test_load_balancers_are_counted_by_the_next_envoy_too(guide: Up) -> None:
+    guide.lockgate("kiali", "--with-alb")
+    name = "alb-" + guide.status()["hops"][1]["load_balancers"][0]["name"]
+    before = _ways(guide).get(("destination", "unknown", name), 0)
+    pid = pid_of(guide, "alb")
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    guide.wait(until=lambda: pid_of(guide, "alb") not in (None, pid), what="another Envoy")
+    answers = guide.curl("--retry", "50", "--retry-all-errors", "--retry-delay", "1", "https://quay.example/")
+    assert "quay-service" in answers
+    guide.wait(until=lambda: _ways(guide)["destination", "unknown", name] > before, what="a count of the other Envoy")
 
 
 def _ways(edge: Up) -> dict[tuple[str, str, str], int]:

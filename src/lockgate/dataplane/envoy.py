@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,7 @@ class Envoy:
         self.admin_socket = runtime / f"{node}.admin.sock"
         self.log_file = runtime / f"envoy-{node}.log"
         self._bootstrap = runtime / f"envoy-{node}.json"
+        self._runtime: dict[str, int] = {}
         self._ads_socket = ads_socket
         self._binary = binary
         self._process: asyncio.subprocess.Process | None = None
@@ -107,9 +109,20 @@ class Envoy:
         """A response of Envoy's admin interface. Raises OSError if there is none."""
         return await admin(self.admin_socket, path, method)
 
+    async def set_runtime(self, key: str, value: int) -> None:
+        """Sets a runtime key of this process, and of those that follow it."""
+        self._runtime[key] = value
+        self._write_bootstrap()
+        with suppress(OSError):  # it starts or ends: the next process has it
+            await self.admin(f"/runtime_modify?{key}={value}", method="POST")
+
+    def _write_bootstrap(self) -> None:
+        made = bootstrap(self.node, self._ads_socket, self.admin_socket, self._runtime)
+        self._bootstrap.write_text(json.dumps(made))
+
     async def run(self) -> None:
         """Keeps Envoy running until cancelled, then stops it."""
-        self._bootstrap.write_text(json.dumps(bootstrap(self.node, self._ads_socket, self.admin_socket)))
+        self._write_bootstrap()
         delay = _FIRST_DELAY
         loop = asyncio.get_running_loop()
         tending = [asyncio.create_task(self._health.follow()), asyncio.create_task(self._bound_log())]
@@ -184,8 +197,11 @@ class Envoy:
             await process.wait()
 
 
-def bootstrap(node: str, ads_socket: Path, admin_socket: Path) -> dict[str, Any]:
-    """Envoy's bootstrap: its node ID, and the source of its configuration."""
+def bootstrap(
+    node: str, ads_socket: Path, admin_socket: Path, runtime: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """Envoy's bootstrap: its node ID, the source of its configuration, and runtime keys."""
+    keys = dict(runtime or {})
     http2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     ads = {"ads": {}, "resource_api_version": "V3"}
     return {
@@ -229,7 +245,7 @@ def bootstrap(node: str, ads_socket: Path, admin_socket: Path) -> dict[str, Any]
         # Envoy rejects regexes of a size that Istio's proxies accept; this is Istio's setting.
         "layered_runtime": {
             "layers": [
-                {"name": "static", "static_layer": {"re2.max_program_size.error_level": MAX_PROGRAM_SIZE}},
+                {"name": "static", "static_layer": {"re2.max_program_size.error_level": MAX_PROGRAM_SIZE, **keys}},
                 {"name": "admin", "admin_layer": {}},  # for keys that are set while it runs, see `xds.watched`
             ]
         },

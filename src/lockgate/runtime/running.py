@@ -81,6 +81,7 @@ from lockgate.runtime.reports.refused import of_stacks, refused
 from lockgate.runtime.state import StateFolder, write_private
 from lockgate.runtime.traffic import Traffic
 from lockgate.runtime.trust import Trust
+from lockgate.xds.flows import LOAD_BALANCERS
 from lockgate.xds.loadbalancer.names import listener_name
 
 if TYPE_CHECKING:
@@ -454,7 +455,7 @@ class RunningEdge:
         balancers: tuple[AnyLoadBalancer, ...] = (*serving.load_balancers, *serving.network_load_balancers)
         names = [listener_name(each, listener.port) for each in balancers for listener in each.listeners]
         await self._labelling.show_load_balancers(names)
-        await self.traffic.count_load_balancers()
+        await self.envoys["alb"].set_runtime(LOAD_BALANCERS, 100)
 
     def _has_connections(self, node: str) -> bool:
         """Whether an Envoy forwards connections, and not only requests."""

@@ -14,7 +14,7 @@ from typing import Final, NoReturn, Protocol
 from lockgate.metrics.flows import Counts, Ledger
 from lockgate.metrics.standard import Totals
 from lockgate.metrics.store import Store
-from lockgate.xds.flows import CONNECTIONS, LOAD_BALANCERS, MAX_FLOWS, REQUESTS, read
+from lockgate.xds.flows import CONNECTIONS, MAX_FLOWS, REQUESTS, read
 
 log = logging.getLogger("lockgate.runtime")
 
@@ -29,7 +29,7 @@ class Process(Protocol):
     @property
     def pid(self) -> int | None: ...
 
-    async def admin(self, path: str, *, method: str = "GET") -> str: ...
+    async def admin(self, path: str) -> str: ...
 
 
 class Traffic:
@@ -52,10 +52,8 @@ class Traffic:
         self._with_connections: set[str] = set()
         self._ledger = Ledger()
         self._reading = asyncio.Lock()
-        self._load_balancers = False
         self._full = self._warned = False
         self._sampled = 0.0
-        self._told: dict[str, int] = {}  # the Envoys that know so, by node
         self.totals = Totals()
         self.store = Store()
         self.lock = asyncio.Lock()
@@ -72,11 +70,6 @@ class Traffic:
             self._warn()
             await asyncio.sleep(min(max(STEP, _REST * took), _LONGEST))
 
-    async def count_load_balancers(self) -> None:
-        """From now on requests of load balancers are counted, too."""
-        self._load_balancers = True
-        await self._read()
-
     async def read(self) -> None:
         """Brings `totals` up to date. Envoy updates its histograms when it is asked, but after its response, so this
         asks twice."""
@@ -88,9 +81,6 @@ class Traffic:
             for node, envoy in list(self._envoys.items()):
                 pid = envoy.pid
                 try:
-                    if self._load_balancers and pid is not None and self._told.get(node) != pid:
-                        await envoy.admin(f"/runtime_modify?{LOAD_BALANCERS}=100", method="POST")
-                        self._told[node] = pid
                     if self._has_connections(node):
                         self._with_connections.add(node)
                     requests = await envoy.admin(REQUESTS)
