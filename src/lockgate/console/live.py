@@ -249,7 +249,6 @@ class Live:
         return [
             Message("hello", self._about()),
             Message("graph", drawn),
-            Message("states", {node: state.as_json() for node, state in view.states.items()}),
             Message("locks", [each.as_json() for each in view.locks.values()]),
             Message("parts", self._report()),
             Message("figures", self._figures(list(self._window.series))),
@@ -260,10 +259,13 @@ class Live:
     async def _graph(self, view: View, text: str = "") -> dict[str, Any]:
         """On a thread: a large graph takes a tenth of a second."""
         if text:
-            return await asyncio.to_thread(self._draw, view, text)
-        if self._drawn[0] != view.version:
-            self._drawn = view.version, await asyncio.to_thread(self._draw, view, "")
-        return self._drawn[1]
+            drawn = await asyncio.to_thread(self._draw, view, text)
+        else:
+            if self._drawn[0] != view.version:
+                self._drawn = view.version, await asyncio.to_thread(self._draw, view, "")
+            drawn = self._drawn[1]
+        shown = (node["id"] for node in drawn["nodes"])
+        return {**drawn, "states": {node: view.states[node].as_json() for node in shown if node in view.states}}
 
     def _draw(self, view: View, text: str) -> dict[str, Any]:
         shown = view.graph.around(text, MOST_NODES)

@@ -2,8 +2,8 @@
 a page that has just been opened:
 
 hello     the edge's name, when watching began, whether requests can be sent
-graph     the drawing as SVG, its nodes, and how many are left out
-states    by node: level, text, and the lock's text and level
+graph     the drawing as SVG, its nodes with their states, and how many are left out
+states    those that changed, by node: level, text, and the lock's text and level
 locks     the certificates
 parts     the parts of the edge, and whether it is ready
 figures   `series` of the whole edge by the second, and `of` each node and link over the last minute

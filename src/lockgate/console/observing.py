@@ -81,7 +81,7 @@ class Looking:
             self._edge,
             self._graph,
             self._ways,
-            states(self._edge, self._graph, observed),
+            await asyncio.to_thread(states, self._edge, self._graph, observed),
             self._locks[1],
         )
 

@@ -32,7 +32,7 @@ export function showGraph(message, chosen) {
   lines = new Map([...box.querySelectorAll("[data-link]")].map((line) => [line.dataset.link, line]));
   byId("left-out").textContent = message.left_out ? `${message.left_out} others are not shown` : "";
   resize();
-  updateStates(states);
+  updateStates({ ...states, ...message.states });
   updateFigures(figures);
   box.scrollTo(...at);
   shapes.get(focused)?.shape.focus();
