@@ -13,6 +13,26 @@ OBJECT_WITHOUT_EFFECT = Code(
     what="The Kubernetes API stores and lists the object, as in a cluster, and nothing on this machine acts on it.",
     why="In a cluster its controller would do something that this edge does not do.",
     example="""
+        apiVersion: batch/v1
+        kind: CronJob
+        metadata: {name: nightly, namespace: shop}
+        spec:
+          schedule: "0 3 * * *"
+          jobTemplate:
+            spec:
+              template:
+                spec: {restartPolicy: Never, containers: [{name: nightly, image: example.com/nightly:1}]}
+        """,
+)
+CONTAINERS_NOT_RUN = Code(
+    "LG0021",
+    Severity.WARNING,
+    "A workload whose containers do not run",
+    message="{what} runs no container: {reason}",
+    fix="{hint}",
+    what="The workload rolls out, and its Pods are ready, but no container runs. The echo or your own program answers.",
+    why="In a cluster the containers would answer, or do their work.",
+    example="""
         apiVersion: apps/v1
         kind: Deployment
         metadata: {name: web, namespace: shop}
@@ -23,6 +43,7 @@ OBJECT_WITHOUT_EFFECT = Code(
             spec: {containers: [{name: web, image: example.com/web:1}]}
         """,
 )
+CONTAINERS_OF_SEVERAL_NOT_RUN = CONTAINERS_NOT_RUN.variant("{what} run no container: {reason}", "{hint}")
 OBJECTS_WITHOUT_EFFECT = OBJECT_WITHOUT_EFFECT.variant("{what} have no effect: {reason}", "{hint}")
 
 VERSION = Code(

@@ -7,7 +7,7 @@ from lockgate.resources.effects.components import calls_another_webhook, is_comp
 from lockgate.resources.effects.row import Scope, accepted, declare, served
 from lockgate.resources.model import JsonObject
 
-_NO_PODS = "no container runs here; your own program or the built-in echo answers for each Service"
+_NO_PODS = "Pods are ready at once, and your own program or the built-in echo answers for each Service"
 _BACKEND = "name your program with `--backend NAMESPACE/SERVICE:PORT=URL`"
 _ONE_NODE = "there is one node, this machine, and it takes all traffic"
 _NO_RBAC = "whoever has the kubeconfig may do everything here, as a cluster's administrator"
@@ -101,7 +101,14 @@ ROWS = (
     *declare(
         "",
         "Pod",
-        accepted("", because=_NO_PODS, noticed=True, fix=_BACKEND, when=runs_an_application),
+        accepted(
+            "",
+            because=_NO_PODS,
+            noticed=True,
+            fix=_BACKEND,
+            code=codes.CONTAINERS_NOT_RUN,
+            when=runs_an_application,
+        ),
         accepted("", because="Lockgate stands in for what it runs", case="of a component", when=is_component),
         served("spec.containers.ports.{containerPort,name}", "spec.nodeName", "spec.readinessGates.conditionType"),
         served("spec.restartPolicy", "spec.{containers,initContainers}.resources.{limits,requests}"),
@@ -195,7 +202,14 @@ ROWS = (
     *declare(
         "apps",
         "Deployment ReplicaSet StatefulSet DaemonSet",
-        accepted("", because=_NO_PODS, noticed=True, fix=_BACKEND, when=runs_an_application),
+        accepted(
+            "",
+            because=_NO_PODS,
+            noticed=True,
+            fix=_BACKEND,
+            code=codes.CONTAINERS_NOT_RUN,
+            when=runs_an_application,
+        ),
         accepted("", because="Lockgate stands in for what it runs", case="of a component", when=is_component),
         accepted(
             "spec.template.metadata.annotations[proxy.istio.io/config]",
@@ -225,8 +239,21 @@ ROWS = (
     ),
     *declare(
         "batch",
+        "Job",
+        accepted(
+            "",
+            because="counted as completed at once",
+            noticed=True,
+            code=codes.CONTAINERS_NOT_RUN,
+            when=runs_an_application,
+        ),
+    ),
+    *declare(
+        "batch", "CronJob", accepted("", because="no container runs here", noticed=True, when=runs_an_application)
+    ),
+    *declare(
+        "batch",
         "Job CronJob",
-        accepted("", because="no container runs here", noticed=True, when=runs_an_application),
         accepted("", because="Lockgate stands in for what it runs", case="of a component", when=is_component),
         served(*_ROLLED_OUT),
         accepted(
@@ -238,7 +265,7 @@ ROWS = (
     *declare(
         "",
         "ReplicationController",
-        accepted("", because=_NO_PODS, noticed=True, fix=_BACKEND),
+        accepted("", because="no Pod is made for it; the built-in echo answers", noticed=True, fix=_BACKEND),
         accepted("**", because="no container runs here"),
     ),
     *declare(

@@ -1,4 +1,4 @@
-"""Settings without effect, in words: ``Job shop/a has no effect: no container runs here``."""
+"""Settings without effect, in words: ``CronJob shop/a has no effect: no container runs here``."""
 
 from __future__ import annotations
 
@@ -82,6 +82,7 @@ def fault(uses: Sequence[Use], origin: Origin | None) -> Fault:
 
 _PLURAL = {
     codes.OBJECT_WITHOUT_EFFECT: codes.OBJECTS_WITHOUT_EFFECT,
+    codes.CONTAINERS_NOT_RUN: codes.CONTAINERS_OF_SEVERAL_NOT_RUN,
     codes.UNKNOWN_KIND: codes.UNKNOWN_KINDS,
     codes.NOT_ENFORCED: codes.POLICIES_NOT_ENFORCED,
 }
