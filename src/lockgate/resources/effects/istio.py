@@ -327,7 +327,7 @@ ROWS = (
             "spec.metrics.overrides.match.{metric,customMetric,mode}",
             "spec.metrics.overrides.{disabled,tagOverrides.*.operation,tagOverrides.*.value}",
             "spec.metrics.reportingInterval",
-            because="the gateway's metrics are made from its access log here, with all of Istio's own labels",
+            because="the gateway's requests are counted as by default here, with all of Istio's own labels",
             noticed=True,
         ),
         accepted(
@@ -479,7 +479,7 @@ ROWS = (
         accepted(
             f"{MESH}.defaultConfig.{{proxyStatsMatcher,extraStatTags,statNameLength,statsdUdpAddress}}.**",
             f"{MESH}.defaultConfig.{{envoyMetricsService,statsCompression}}.**",
-            because="the gateway's metrics are made from its access log here",
+            because="the gateway's requests are counted as by default here",
         ),
         accepted(
             f"{MESH}.defaultConfig.{{fileFlushInterval,fileFlushMinSizeKb}}",
