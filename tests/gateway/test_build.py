@@ -7,7 +7,7 @@ from gateway_cases import CASES, Case, filters, hosts, listeners, load, outcome,
 from gateway_tokens import NOW
 
 from lockgate.gateway.model import Endpoint
-from lockgate.gateway.routing import Forwarded, decide
+from lockgate.gateway.routing import Answered, Forwarded, decide
 
 ROWS = [
     pytest.param(case, id=f"{file.stem}: {case.name}")
@@ -39,6 +39,10 @@ def test_row(case: Case) -> None:
             assert isinstance(decision.outcome, Forwarded)
             seen = dict(decision.outcome.upstreams[0].headers)
             assert {name: seen.get(name) for name in row["sees"]} == row["sees"], row
+        if "grpc" in row or "answers" in row:
+            assert isinstance(decision.outcome, Answered)
+            assert decision.outcome.grpc_status == row.get("grpc"), row
+            assert dict(decision.outcome.headers) == row.get("answers", {}), row
         if "by" in row:
             assert ruled(decision) == row["by"], row
         if "because" in row:

@@ -29,6 +29,10 @@ PAIR = key_pair("a.example")
 NOW = int(time.time())
 NONE = '{"keys": []}'
 COMPARED = ("authorization", "x-jwt", "x-sub", "x-n", "x-a", "x-payload", "cookie")
+CHALLENGE = "www-authenticate"
+_types = st.sampled_from(
+    ("text/plain", "text/plain", "application/grpc", "application/grpc+proto", "application/grpc-web")
+)
 TO_BACKEND = """
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -236,7 +240,7 @@ _claim_conditions = st.sampled_from(
 @given(
     st.lists(_rules, min_size=1, max_size=3),
     st.lists(_claim_conditions, max_size=1),
-    st.lists(st.tuples(_tokens, _places, st.sampled_from(("GET", "OPTIONS"))), min_size=12, max_size=12),
+    st.lists(st.tuples(_tokens, _places, st.sampled_from(("GET", "OPTIONS")), _types), min_size=12, max_size=12),
 )
 def test_prediction_is_what_envoy_does_with_jwts(
     envoy: Lab, drawn: list[dict[str, Any]], conditions: list[Any], sent: list[Any]
@@ -249,8 +253,8 @@ def test_prediction_is_what_envoy_does_with_jwts(
     gateway = _gateway(envoy, [*objects, *yaml.safe_load_all(TO_BACKEND)], 0)
     envoy.run(envoy.serve(gateway, {"kubernetes://pair": PAIR}))
     assert envoy.rejections == []
-    for signed, (headers, query), method in sent:
-        given = tuple((name, value.format(signed)) for name, value in headers)
+    for signed, (headers, query), method, content in sent:
+        given = (*((name, value.format(signed)) for name, value in headers), ("content-type", content))
         request = Request(8080, "b.example", "/x" + query.format(signed), method=method, headers=given)
         envoy.run(_agrees(envoy, request, decide(gateway, request, now=NOW)))
 
@@ -268,8 +272,10 @@ async def _agrees(envoy: Lab, request: Request, decision: Decision) -> None:
 
 def _predicted(decision: Decision) -> object:
     match decision.outcome:
-        case Answered(status, _, _, body):
-            return (status, body)
+        case Answered(_, _, _, body, headers, grpc) if grpc is not None:
+            return (200, b"", dict(headers).get(CHALLENGE), str(grpc), body.decode() or None)
+        case Answered(status, _, _, body, headers):
+            return (status, body, dict(headers).get(CHALLENGE), None, None)
         case Closed():
             return "closed"
         case Carried():
@@ -288,7 +294,8 @@ def _seen(answer: Answer | None) -> object:
     if "x-envoy-upstream-service-time" in answer.headers:
         described = answer.seen
         return (described["target"], {name: value for name, value in described["headers"].items() if name in COMPARED})
-    return (answer.status, answer.body)
+    told = [answer.headers.get(name) for name in (CHALLENGE, "grpc-status", "grpc-message")]
+    return (answer.status, answer.body, *told)
 
 
 def _object(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:

@@ -16,11 +16,6 @@ from lockgate.loadbalancer.model import HealthCheck, Target, TargetGroup
 READINESS_PATH = "/healthz/ready"
 
 
-# The gRPC status of an answer that Envoy itself gives to a gRPC request; 2, UNKNOWN, for others.
-# Source: Envoy's `source/common/grpc/status.cc`, httpToGrpcStatus.
-_GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
-
-
 @dataclass(frozen=True, slots=True)
 class Health:
     """`passes` None means that only the application knows. `status` is the response to the check, if there is one."""
@@ -71,7 +66,7 @@ def _of_gateway(check: HealthCheck, gateway: Gateway, leads: GatewayPort, *, grp
         case routing.Closed(_, reason):
             return Health(False, None, f"{asked}: the gateway closes the connection, as {reason}")
         case routing.Answered(status=status) if grpc:
-            code = _GRPC_STATUS.get(status, 2)
+            code = routing.GRPC_STATUS.get(status, routing.UNKNOWN)
             return _judged(check, code, f"{asked}: the gateway answers the gRPC status {code}")
         case routing.Answered(status=status):
             return _judged(check, status, f"{asked}: the gateway answers {status}")

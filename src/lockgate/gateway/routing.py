@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias, assert_never
+from typing import Any, Final, TypeAlias, assert_never
 
 from lockgate.gateway import compare
 from lockgate.gateway.model import (
@@ -56,12 +56,17 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The gateway generates the response. `flag` is empty if the configuration defines the response."""
+    """The gateway generates the response. `flag` is empty if the configuration defines the response.
+
+    A gRPC client gets 200 instead of `status`, with `grpc_status`, and the body as its message.
+    """
 
     status: int
     flag: str = ""
     location: str = ""
     body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    grpc_status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,24 @@ def decide(
     `credentials` are the SDS names that have material; if None, all have material. `now` is Unix time, by which JWTs
     expire; if None, times are not checked.
     """
+    decision = _decide(gateway, request, credentials, now)
+    if isinstance(decision.outcome, Answered) and _is_grpc(request):
+        told = replace(decision.outcome, grpc_status=GRPC_STATUS.get(decision.outcome.status, UNKNOWN))
+        return replace(decision, outcome=told)
+    return decision
+
+
+# Source: Envoy's `source/common/grpc/status.cc` (httpToGrpcStatus) and `common.cc` (hasGrpcContentType).
+UNKNOWN: Final = 2
+GRPC_STATUS: Final[Mapping[int, int]] = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+
+
+def _is_grpc(request: Request) -> bool:
+    content = request.header("content-type") or ""
+    return content == "application/grpc" or content.startswith("application/grpc+")
+
+
+def _decide(gateway: Gateway, request: Request, credentials: Collection[str] | None, now: float | None) -> Decision:
     listener = next((one for one in gateway.listeners if one.port == request.port), None)
     if listener is None:
         return Decision(NotAccepted())
@@ -222,7 +245,8 @@ def _http(
     passed_on = filtered(gateway, received(gateway.http.trusted_proxies, request, target), now)
     rulings = passed_on.rulings
     if passed_on.refusal is not None:
-        refused = Answered(passed_on.refusal.status, body=passed_on.refusal.body)
+        headers = (("www-authenticate", passed_on.refusal.challenge),) if passed_on.refusal.challenge else ()
+        refused = Answered(passed_on.refusal.status, body=passed_on.refusal.body, headers=headers)
         return Decision(refused, listener, chain, configuration, rulings=rulings)
     decision = _routed(gateway, passed_on.received, configuration, passed_on.payload)
     return replace(decision, listener=listener, chain=chain, configuration=configuration, rulings=rulings)

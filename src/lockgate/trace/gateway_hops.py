@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from lockgate.edge.edge import Certificate, Edge, secret_reference
 from lockgate.gateway import compare, routing
@@ -33,7 +34,7 @@ def decide(edge: Edge, arrival: AtGateway, now: float | None = None) -> tuple[tu
     hops = [_listener(edge, gateway, arrival, decision), *policy_hops.hops(decision), *policy_hops.patched(gateway)]
     refused = policy_hops.refusal(decision)
     if refused is not None and not isinstance(decision.outcome, routing.Closed):
-        return tuple(hops), policy_hops.ending(refused)
+        return tuple(hops), _told(decision, policy_hops.ending(refused))
     if decision.virtual_host is not None:
         name = decision.virtual_host.name
         hops.append(Hop("virtual host", name, data={"domains": list(decision.virtual_host.domains)}))
@@ -185,13 +186,25 @@ def _ending(
             return _closed(arrival, decision, reason)
         case routing.Answered(status, flag, location):
             cause, fix = _answered(edge, decision, request, status, flag)
-            return Ending(status, BY, location, cause=cause, fix=fix, where=where)
+            return _told(decision, Ending(status, BY, location, cause=cause, fix=fix, where=where))
         case routing.Forwarded(upstreams):
             return _forwarded(decision, upstreams, hops, where)
         case routing.Carried(clusters):
             names = ", ".join(each.cluster for each in clusters)
             hops.append(Hop("destination", f"bytes are carried on to {names}", where=where))
             return Ending(None, "backend", backend=names, where=where)
+
+
+def _told(decision: routing.Decision, ending: Ending) -> Ending:
+    """The gateway's own answer as its client gets it: with its headers, and to gRPC in gRPC's way."""
+    answered = decision.outcome
+    if not isinstance(answered, routing.Answered):
+        return ending
+    ending = replace(ending, headers=answered.headers)
+    if answered.grpc_status is None:
+        return ending
+    told = f"A gRPC client gets 200 with grpc-status {answered.grpc_status} instead of {answered.status}."
+    return replace(ending, status=200, cause=f"{ending.cause} {told}".strip())
 
 
 def _closed(arrival: AtGateway, decision: routing.Decision, reason: str) -> Ending:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, assert_never
+from typing import Any, Final, TypeAlias, assert_never
 
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.policies.authenticate import TokenRuling, authenticate
@@ -29,8 +29,11 @@ AnyRuling: TypeAlias = Ruling | TokenRuling | ModuleRuling
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
+    """`challenge` is the header ``www-authenticate``."""
+
     status: int
     body: bytes
+    challenge: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,12 @@ def filtered(gateway: Gateway, received: Received, now: float | None) -> Filtere
                 rulings.append(rule_on(each, _seen(gateway, received, payload)))
                 refusal = Refusal(403, b"RBAC: access denied")
             case Jwt():
-                request = received.request
+                asked, request = received, received.request
                 read = authenticate(each, request.method, request.headers, received.target, now)
                 received = replace(received, request=replace(request, headers=read.headers), target=read.target)
                 payload = read.payload
                 rulings.append(read.ruling)
-                refusal = Refusal(read.ruling.code, read.ruling.status.encode())
+                refusal = Refusal(read.ruling.code, read.ruling.status.encode(), _challenge(asked))
             case Wasm():
                 if not each.on(received.request.port):
                     continue
@@ -68,6 +71,15 @@ def filtered(gateway: Gateway, received: Received, now: float | None) -> Filtere
         if not rulings[-1].allowed:
             return Filtered(received, tuple(rulings), refusal)
     return Filtered(received, tuple(rulings), payload=payload)
+
+
+_LONGEST_PATH: Final = 256
+
+
+def _challenge(received: Received) -> str:
+    """Source: Envoy's `source/extensions/filters/http/jwt_authn/filter.cc`."""
+    realm = f"{received.scheme}://{received.request.authority}{received.target[:_LONGEST_PATH]}"
+    return f'Bearer realm="{realm}", error="invalid_token"'
 
 
 def filtered_bytes(gateway: Gateway, request: Request) -> tuple[AnyRuling, ...]:
