@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import editor
+import shipping
 import terminal
 
 DOCS = Path(__file__).parent
@@ -42,6 +43,12 @@ def main() -> int:
             print("Chromium or Playwright is not installed: the console's pictures stay as they are")
         else:
             console(browser)
+        os.chdir(DOCS.parent)  # lines are shown with the path that is given
+        lockgate("up", "examples/edge", "--empty", "--detach")
+        try:
+            shipping.record(DOCS)
+        finally:
+            lockgate("down")
         edited = Path(home) / "edited"
         shutil.copytree(EXAMPLE, edited)
         (DOCS / "editors.svg").write_text(editor.picture(edited))

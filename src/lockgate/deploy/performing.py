@@ -274,7 +274,7 @@ class Performer:
         if is_ready(found):
             return ""
         conditions = [each for each in found.status.conditions if each.type in ("Issuing", "Ready")]
-        reasons = [f"{each.reason}: {each.message}" for each in conditions if each.message]
+        reasons = list(dict.fromkeys(f"{each.reason}: {each.message}" for each in conditions if each.message))
         failed = next((each for each in conditions if each.type == "Issuing" and each.reason == "Failed"), None)
         if failed is not None:
             raise StepFailed(f"cert-manager does not issue {key}: {failed.message}")

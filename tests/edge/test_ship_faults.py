@@ -1,0 +1,95 @@
+"""`apply` against an account and a cluster that are slow and fail, and killed at each of its steps."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.edge.conftest import PATIENCE, ROOT, Start, Up
+from tests.edge.shipping import calls, planned, ship, writes
+
+pytestmark = pytest.mark.edge
+
+EDGE = ROOT / "examples" / "edge"
+RULES = (
+    "acm:*=ThrottlingException%20",
+    "route53:*=Throttling%20",
+    "elbv2:*=Throttling%10",
+    "route53:ChangeResourceRecordSets=PriorRequestNotComplete*2",
+    "acm:DescribeCertificate=ResourceNotFoundException*2",
+    "elbv2:DescribeLoadBalancers=stale:2",
+    "kubernetes:patch/gateways=ServiceUnavailable*2",
+    "kubernetes:list/pods=TooManyRequests*2",
+)
+_BEGAN = re.compile(r"^\s*\d+:\d\d … (.*)$")
+
+
+def test_throttling_and_stale_answers_do_not_stop_it(up: Start) -> None:
+    rules = (part for text in RULES for part in ("--fail", text))
+    edge = up(EDGE, "--empty", "--latency", "20", *rules, name="slow").ready()
+    ship(edge, "apply", EDGE, "--yes")
+    assert not planned(edge, EDGE, check=0)["changes"]
+    assert '"service": "shop/web:3000"' in edge.curl("https://towpath.example/")
+    edge.stop()
+
+
+def test_killed_at_each_step_it_goes_on(up: Start) -> None:
+    edge = up(EDGE, "--empty", name="killed").ready()
+    killed: set[str] = set()
+    while (step := _killed_in_a_new_step(edge, killed)) is not None:
+        killed.add(step)
+    assert {each.partition(" ")[0] for each in killed} == {"request", "write", "create", "wait"}
+    assert len(killed) >= 10
+    assert not planned(edge, EDGE, check=0)["changes"]
+    certificates = json.loads(edge.exec("aws", "acm", "list-certificates"))["CertificateSummaryList"]
+    assert len(certificates) == 1
+    before = writes(calls(edge))
+    ship(edge, "apply", EDGE, "--yes")
+    assert writes(calls(edge)) == before
+    edge.stop()
+
+
+def _killed_in_a_new_step(edge: Up, killed: set[str]) -> str | None:
+    """Runs `apply` until it begins a step in which it was not killed before, and kills it there. None if it ends."""
+    command = ["exec", "--name", edge.name, "--", sys.executable, "-m", "lockgate", "apply", str(EDGE), "--yes"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lockgate", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    lines: list[str] = []
+    deadline = time.monotonic() + 3 * PATIENCE
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line)
+        assert time.monotonic() < deadline, "".join(lines)
+        if (match := _BEGAN.match(line)) and match[1] not in killed:
+            process.send_signal(signal.SIGKILL)
+            process.wait(20)
+            return match[1]
+    assert process.wait(20) == 0, "".join(lines)
+    return None
+
+
+def test_without_a_controller_it_says_so_before_it_writes(up: Start, tmp_path: Path) -> None:
+    edge = up(EDGE, "--empty", name="lacking").ready()
+    edge.exec("kubectl", "delete", "deployment", "-n", "cert-manager", "cert-manager")
+    image = "istiod=docker.io/istio/pilot:1.17.1"
+    edge.exec("kubectl", "set", "image", "-n", "istio-system", "deployment/istiod", image)
+    found = planned(edge, EDGE, check=1)
+    assert [each["text"] for each in found["problems"]] == ["the cluster has no cert-manager"]
+    assert found["misfits"][0].startswith("Istio 1.17.1 supports Kubernetes 1.23 to 1.26, and the cluster has 1.32")
+    before = writes(calls(edge))
+    assert "cert-manager" in ship(edge, "apply", EDGE, "--yes", check=1).stderr
+    assert writes(calls(edge)) == before
+    helm = tmp_path / "helm"
+    helm.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/said\ncat >> {tmp_path}/values\n')
+    helm.chmod(0o755)
+    installing = planned(edge, EDGE, "--install", check=2)
+    assert [each["name"] for each in installing["releases"]] == ["cert-manager"]
+    edge.stop()
