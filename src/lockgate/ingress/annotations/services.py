@@ -11,6 +11,7 @@ from typing import Any, Final
 from lockgate.ingress.annotations.spec import (
     BOOL,
     INT32,
+    JSON,
     LIST,
     MAP,
     SERVICE,
@@ -63,8 +64,9 @@ PRIVATE_IPV4_ADDRESSES: Annotation[tuple[str, ...]] = _of(
     "private-ipv4-addresses", LIST, "one address of each subnet, if internal", fields="SubnetMapping.PrivateIPv4Address"
 )
 IPV6_ADDRESSES: Annotation[tuple[str, ...]] = _of(
-    "ipv6-addresses", LIST, "one address of each subnet, if dualstack", fields="SubnetMapping.IPv6Address"
-)
+    "ipv6-addresses", LIST, "one address of each subnet, if dualstack", fields="SubnetMapping.IPv6Address",
+    limits="refused: IPv6 addresses of network load balancers are not served here",
+)  # fmt: skip
 EIP_DISCOVERY_TAGS: Annotation[str] = _of(
     "eip-allocations-discovery-tags", MAP, "Elastic IPs by their tags",
     limits="Elastic IPs are not discovered: list them in `eip-allocations`",
@@ -86,7 +88,7 @@ CROSS_ZONE: Annotation[bool] = _of(
 )  # fmt: skip
 ACCESS_LOG_ENABLED: Annotation[bool] = _of(
     "access-log-enabled", BOOL, "if true, overrides `access_logs.s3.enabled` of `attributes`", default="false",
-    fields="LoadBalancer.Attributes",
+    fields="LoadBalancer.Attributes", limits="passed on; network load balancers write no access logs here",
 )  # fmt: skip
 ACCESS_LOG_BUCKET: Annotation[str] = _of(
     "access-log-s3-bucket-name", STRING, "the bucket, if `access-log-enabled` is true", fields="LoadBalancer.Attributes"
@@ -168,6 +170,11 @@ TCP_UDP: Annotation[bool] = _of(
 QUIC_PORTS: Annotation[tuple[str, ...]] = _of(
     "quic-enabled-ports", LIST, "UDP ports that become QUIC", fields="Listener.Protocol",
     limits="QUIC listeners are refused: ELBv2's protocols QUIC and TCP_QUIC are not served here",
+)  # fmt: skip
+
+WEIGHTED: Annotation[str] = Annotation(
+    "actions.{PROTOCOL-PORT}", JSON, "target groups of several Services for one port, with weights", scope=(SERVICE,),
+    prefix=SERVICE_PREFIX, limits="not read: every connection goes to the port's own target group",
 )  # fmt: skip
 
 # --- target groups -----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Capacity reservations of load balancers: stored, checked and returned, without any effect here.
 
-Source: ELBv2 user guide for Application Load Balancers, "Capacity reservations".
+Source: user guides for Application and Network Load Balancers, "Capacity reservations". The latter has no figures.
 """
 
 from __future__ import annotations
@@ -38,16 +38,17 @@ def describe(state: State, given: Shape) -> Result:
 
 def modify(state: State, given: Shape) -> Result:
     balancer = state.load_balancer(given["LoadBalancerArn"])
-    if balancer.type is not APPLICATION:
-        raise Refusal("OperationNotPermitted", f"Capacity of {balancer.type.name} load balancers is not served here")
+    application = balancer.type is APPLICATION
+    if not application and any(each.protocol == "TLS" for each in state.listeners_of(balancer.arn)):
+        raise Refusal("OperationNotPermitted", "Capacity cannot be reserved for load balancers with TLS listeners")
     units = given.get("MinimumLoadBalancerCapacity", {}).get("CapacityUnits")
     reset = given.get("ResetCapacityReservation", False)
     most = MOST * len(balancer.subnets)
     if reset == (units is not None):
         raise Refusal("ValidationError", "You must specify either the minimum capacity or its reset")
-    if units is not None and units < FEWEST:
+    if application and units is not None and units < FEWEST:
         raise Refusal("ValidationError", f"Capacity units '{units}' must be greater than or equal to '{FEWEST}'")
-    if units is not None and units > most:
+    if application and units is not None and units > most:
         raise Refusal("CapacityUnitsLimitExceeded", f"Capacity units '{units}' exceed the limit of '{most}'")
     if units is not None and units < (balancer.capacity_units or 0):
         today = state.now().date()
