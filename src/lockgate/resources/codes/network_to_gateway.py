@@ -66,7 +66,7 @@ PROXY = Code(
     "The PROXY protocol on one side only",
     message="{balancer} sends the PROXY protocol to port {port}, and the gateway does not expect it: it closes every "
     "connection",
-    fix="set meshConfig.defaultConfig.gatewayTopology.proxyProtocol: {{}}, or remove the annotation",
+    fix="set gatewayTopology.proxyProtocol in meshConfig.defaultConfig, or remove the annotation",
     what="A Network Load Balancer sends the PROXY protocol before the client's bytes where its Service says so, and a "
     "gateway expects it where `gatewayTopology.proxyProtocol` is set. Both must do it, or neither.",
     why="The gateway reads the PROXY header as the start of the request, or waits for one that does not come.",
