@@ -65,7 +65,8 @@ class Form:
     @classmethod
     def of(cls, request: Request, kind: Kind, api_version: str, now: Callable[[], datetime]) -> Form:
         """Raises `NotAcceptable`."""
-        accepts = acceptable(request.headers.get("accept", ""))
+        has_protobuf = protobuf.Encoder.of(api_version, kind.kind) is not None
+        accepts = acceptable(request.headers.get("accept", ""), has_protobuf=has_protobuf)
         encoder = None
         if accepts.media == "protobuf":
             encoder = _encoder(*(_PARTIAL if accepts.shape == "metadata" else (api_version, kind.kind)))

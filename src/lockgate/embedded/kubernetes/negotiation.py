@@ -35,8 +35,10 @@ class Acceptable:
     shape: Shape = "object"
 
 
-def acceptable(accept: str) -> Acceptable:
-    """The form that the client prefers. Raises `NotAcceptable`."""
+def acceptable(accept: str, *, has_protobuf: bool = True) -> Acceptable:
+    """The form that the client prefers. Objects of users' kinds have no protobuf form: a client that offers JSON, too,
+    gets that (`StandardSerializers` in apiextensions-apiserver's `customresource_handler.go`). Raises `NotAcceptable`.
+    """
     if not accept:
         return Acceptable()
     for media_type, parameters in _offers(accept):
@@ -46,6 +48,8 @@ def acceptable(accept: str) -> Acceptable:
             known = parameters.get("g") == "meta.k8s.io" and parameters.get("v") == "v1"
             shape = _SHAPES.get(requested) if known else None
         if media is None or shape is None or (media, shape) == ("protobuf", "table"):
+            continue
+        if (media, shape) == ("protobuf", "object") and not has_protobuf:
             continue
         return Acceptable(media, shape)
     raise NotAcceptable(f"only the following media types are accepted: application/json, {YAML}, {PROTOBUF}")

@@ -1,7 +1,6 @@
 """The ``/scale`` subresource: the replicas of a workload or of a user's kind, in the shape that `kubectl scale` uses.
 
-Source: the API reference, autoscaling/v1 Scale; "Custom resources", the scale subresource. No replicas run here. The
-number is only stored.
+Source: the API reference, autoscaling/v1 Scale; "Custom resources", the scale subresource.
 """
 
 from __future__ import annotations
