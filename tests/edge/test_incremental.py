@@ -155,8 +155,21 @@ def leave_a_placeholder(folder: Folder, rng: random.Random) -> None:
 
 
 def change_a_service(folder: Folder, rng: random.Random) -> None:
-    kind = rng.choice(["ClusterIP", "NodePort", "LoadBalancer"])
+    kind = rng.choice(["ClusterIP", "NodePort", "LoadBalancer", "LoadBalancer, loadBalancerClass: service.k8s.aws/nlb"])
     put(folder, rng, service(rng.randrange(6), rng.choice([80, 8080]), kind))
+
+
+def set_the_webhook(folder: Folder, rng: random.Random) -> None:
+    """New Services without a class get one, or no longer."""
+    put(
+        folder,
+        rng,
+        f"""apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {{name: aws-load-balancer-webhook}}
+webhooks: [{{name: {rng.choice(["mservice", "mpod"])}.elbv2.k8s.aws}}]
+""",
+    )
 
 
 def set_a_rule(folder: Folder, rng: random.Random) -> None:
@@ -242,7 +255,7 @@ def remove_a_file(folder: Folder, rng: random.Random) -> None:
 
 def put(folder: Folder, rng: random.Random, text: str) -> None:
     """Replaces the document of the same name, or adds it somewhere."""
-    head = text.partition("spec:")[0].partition("addressType:")[0]
+    head = text.partition("spec:")[0].partition("addressType:")[0].partition("webhooks:")[0]
     for documents in folder.documents.values():
         for index, before in enumerate(documents):
             if before.startswith(head):
@@ -258,6 +271,7 @@ ALL_EDITS: tuple[Callable[[Folder, random.Random], None], ...] = (
     break_a_route,
     leave_a_placeholder,
     change_a_service,
+    set_the_webhook,
     set_a_rule,
     set_endpoints,
     set_a_policy,
