@@ -174,6 +174,7 @@ def sources(objects: list[Resource]) -> Sources:
         endpoint_slices=of(objects, core.EndpointSlice),
         pods=of(objects, core.Pod),
         nodes=of(objects, core.Node),
+        namespaces=of(objects, core.Namespace),
         workload_entries=of(objects, istio.WorkloadEntry),
         proxy_configs=of(objects, istio.ProxyConfig),
         secrets={(one.namespace, one.name) for one in of(objects, core.Secret)},

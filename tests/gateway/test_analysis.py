@@ -13,7 +13,7 @@ from lockgate.resources.faults import Origin
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in load("analysis/faults.yaml")])
 def test_row(case: Case) -> None:
     objects = load_objects(case.manifests)
-    found = analyse(sources(objects), [workload(the_pod(objects), [])])
+    found = analyse(sources(objects), [workload(the_pod(objects), [])], mesh=case.mesh)
     assert sorted(f"{fault.code.id} {fault.subject}" for fault in found) == sorted(case.expected)
 
 

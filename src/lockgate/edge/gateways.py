@@ -56,6 +56,7 @@ def built_gateways(
         endpoint_slices=slices,
         pods=objects.all(core.Pod),
         nodes=objects.all(core.Node),
+        namespaces=objects.all(core.Namespace),
         workload_entries=objects.all(istio.WorkloadEntry),
         proxy_configs=objects.all(istio.ProxyConfig),
         secrets=secrets,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from lockgate.gateway.build import Sources
+from lockgate.gateway.discovery import Discovery
 from lockgate.gateway.hosts import fully_qualified, gateway_name, within
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.registry import protocol
@@ -30,10 +31,12 @@ def analyse(
     memo: Memo | None = None,
 ) -> tuple[Fault, ...]:
     """Faults between resources; `workloads` are all gateway workloads."""
-    domain, memo = (mesh or Mesh()).domain, memo or Memo()
+    mesh, memo = mesh or Mesh(), memo or Memo()
+    domain = mesh.domain
     return (
         *_gateways_without_workload(sources.gateways, workloads),
         *_unread(sources, workloads, memo),
+        *_undiscovered(sources, mesh),
         *_missing_gateways(sources, memo),
         *_shared_certificates(sources.gateways, workloads),
         *memo.made(_destination_rules, sources.destination_rules, sources.services, sources.service_entries, domain),
@@ -61,6 +64,21 @@ def _unread(sources: Sources, workloads: Sequence[Workload], memo: Memo) -> Iter
             if revision and revision not in known:
                 origin = Origin(labelled.key).under("metadata", "labels", LABEL)
                 yield gateway_codes.NO_REVISION.at(origin, revision=revision, known=", ".join(sorted(known)))
+
+
+def _undiscovered(sources: Sources, mesh: Mesh) -> Iterable[Fault]:
+    """Namespaces of Istio's objects that no selector selects, each at its first object."""
+    discovery = Discovery(mesh, sources.namespaces)
+    if discovery.everywhere:
+        return
+    found: dict[str, list[Resource]] = {}
+    objects: Iterable[Resource] = chain.from_iterable(getattr(sources, kind) for kind in KINDS)
+    for each in objects:
+        if not discovery.reads(each.namespace):
+            found.setdefault(each.namespace, []).append(each)
+    for namespace, unread in found.items():
+        count = "this object" if len(unread) == 1 else f"its {len(unread)} objects of Istio"
+        yield gateway_codes.UNDISCOVERED.at(Origin(unread[0].key), namespace=namespace, what=count)
 
 
 def _missing_gateways(sources: Sources, memo: Memo) -> Iterable[Fault]:

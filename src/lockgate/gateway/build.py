@@ -20,6 +20,7 @@ from typing import Final, TypeAlias
 from lockgate.gateway.binding import Bindings
 from lockgate.gateway.credentials import SCHEME, files, is_authority, secret_names
 from lockgate.gateway.destinations import Destinations, Rule, destinations
+from lockgate.gateway.discovery import discovered
 from lockgate.gateway.endpoints import Workloads, endpoints, workloads
 from lockgate.gateway.hosts import fully_qualified, narrower
 from lockgate.gateway.l4 import covers, tcp_chains, tls_chains
@@ -64,6 +65,7 @@ class Sources:
     endpoint_slices: Sequence[core.EndpointSlice] = field(default_factory=list)
     pods: Sequence[core.Pod] = field(default_factory=list)
     nodes: Sequence[core.Node] = field(default_factory=list)
+    namespaces: Sequence[core.Namespace] = field(default_factory=list)
     workload_entries: Sequence[istio.WorkloadEntry] = field(default_factory=list)
     proxy_configs: Sequence[istio.ProxyConfig] = field(default_factory=list)
     secrets: Collection[tuple[str, str]] = ()
@@ -99,6 +101,7 @@ class _Building:
     def __init__(self, sources: Sources, workload: Workload, mesh: Mesh, memo: Memo) -> None:
         memo.turn()
         sources = replace(sources, **of_revision(sources, workload.revision, memo))
+        sources = replace(sources, **discovered(sources, mesh, memo))
         self._sources = sources
         self._workload = workload
         self._mesh = mesh

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from lockgate.gateway.durations import seconds
 from lockgate.resources import istio
+from lockgate.resources.meta import LabelSelector
 from lockgate.resources.model import JsonObject, Model
 
 _Kind = TypeVar("_Kind", bound=Model)
@@ -101,6 +102,7 @@ class Mesh:
     export_virtual_services: tuple[str, ...] = ("*",)
     export_destination_rules: tuple[str, ...] = ("*",)
     export_services: tuple[str, ...] = ("*",)
+    discovery: tuple[LabelSelector, ...] = ()  # of namespaces
     http: HttpSettings = ISTIO_DEFAULTS
     config: JsonObject = field(default_factory=dict)
     proxy: JsonObject = field(default_factory=dict)
@@ -128,6 +130,7 @@ def mesh(config: JsonObject, *, domain: str = "cluster.local", namespace: str = 
         export_virtual_services=_names(config, "defaultVirtualServiceExportTo"),
         export_destination_rules=_names(config, "defaultDestinationRuleExportTo"),
         export_services=_names(config, "defaultServiceExportTo"),
+        discovery=_selectors(config),
         http=http_settings(config, _object(config, "defaultConfig")),
         config=config,
         proxy=_object(config, "defaultConfig"),
@@ -249,3 +252,10 @@ def _text(config: JsonObject, name: str) -> str:
 def _names(config: JsonObject, name: str) -> tuple[str, ...]:
     value = config.get(name)
     return tuple(str(item) for item in value) if isinstance(value, list) and value else ("*",)
+
+
+def _selectors(config: JsonObject) -> tuple[LabelSelector, ...]:
+    given = config.get("discoverySelectors")
+    objects = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+    found = [_typed(LabelSelector, each) if each else LabelSelector() for each in objects]
+    return tuple(each for each in found if each is not None)

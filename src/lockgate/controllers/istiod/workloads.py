@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from lockgate.edge.objects import Objects
 from lockgate.gateway.build import Sources, build
 from lockgate.gateway.credentials import Credential, credential
+from lockgate.gateway.discovery import Discovery
 from lockgate.gateway.install import InstalledGateway
 from lockgate.gateway.mesh import Mesh
 from lockgate.gateway.model import Gateway
@@ -42,6 +43,7 @@ def sources(objects: Objects, fetched: FetchedOnes = (None, None)) -> Sources:
         endpoint_slices=objects.all(core.EndpointSlice),
         pods=objects.all(core.Pod),
         nodes=objects.all(core.Node),
+        namespaces=objects.all(core.Namespace),
         workload_entries=objects.all(istio.WorkloadEntry),
         proxy_configs=objects.all(istio.ProxyConfig),
         secrets={(secret.namespace, secret.name) for secret in objects.all(core.Secret)},
@@ -92,7 +94,7 @@ class Proxy:
             mesh=mesh,
             memo=self._built,
         )
-        broken = self._load_credentials(objects, built.gateway)
+        broken = self._load_credentials(objects, built.gateway, mesh)
         own = replace(self._access_log or AccessLog(), watched=self._watched, collector=self._collector)
         made = snapshot(
             built.gateway,
@@ -116,12 +118,13 @@ class Proxy:
     def _workload_ports(self, objects: Objects, pod: core.Pod) -> tuple[WorkloadPort, ...]:
         return self._built.made(workload, pod, objects.all(core.Service), None, ()).ports
 
-    def _load_credentials(self, objects: Objects, gateway: Gateway) -> tuple[Fault, ...]:
+    def _load_credentials(self, objects: Objects, gateway: Gateway, mesh: Mesh) -> tuple[Fault, ...]:
         """Reads the Secrets that the gateway references. An invalid one is reported, and the previous one stays
         served."""
         broken: list[Fault] = []
         loaded: dict[str, Credential] = {}
-        for name, candidates in sorted(gateway.credentials.items()):
+        read = Discovery(mesh, objects.all(core.Namespace)).reads(gateway.namespace)
+        for name, candidates in sorted(gateway.credentials.items()) if read else ():
             found = (objects.get(core.Secret, gateway.namespace, one) for one in candidates)
             secret = next((one for one in found if one is not None), None)
             if secret is None:

@@ -387,6 +387,42 @@ CA_CREDENTIAL_NAME = Code(
         metadata: {name: clients-cacert, namespace: istio-system}
         """,
 )
+UNDISCOVERED = Code(
+    "LG2047",
+    Severity.WARNING,
+    "A namespace that istiod does not read",
+    message="no discovery selector of the mesh selects the namespace {namespace}, so istiod does not read {what}",
+    fix="label the Namespace as a selector asks for",
+    what="`discoverySelectors` of meshConfig select namespaces by their labels, and a namespace of Istio's objects is "
+    "none of them.",
+    why="istiod reads nothing of such a namespace: none of its Istio objects, Services or Pods, and no Secrets with "
+    "certificates. A namespace without a manifest has only the label `kubernetes.io/metadata.name`.",
+    example="""
+        apiVersion: install.istio.io/v1alpha1
+        kind: IstioOperator
+        metadata: {name: mesh, namespace: istio-system}
+        spec: {meshConfig: {discoverySelectors: [{matchLabels: {istio: enabled}}]}}
+        ---
+        apiVersion: v1
+        kind: Namespace
+        metadata: {name: shop}
+        ---
+        apiVersion: telemetry.istio.io/v1
+        kind: Telemetry
+        metadata: {name: logs, namespace: shop}
+        spec: {accessLogging: [{disabled: true}]}
+        """,
+    instead="""
+        apiVersion: install.istio.io/v1alpha1
+        kind: IstioOperator
+        metadata: {name: mesh, namespace: istio-system}
+        spec: {meshConfig: {discoverySelectors: [{matchLabels: {istio: enabled}}]}}
+        ---
+        apiVersion: v1
+        kind: Namespace
+        metadata: {name: shop, labels: {istio: enabled}}
+        """,
+)
 NO_REVISION = Code(
     "LG2012",
     Severity.WARNING,

@@ -410,6 +410,7 @@ ROWS = (
             f"{MESH}.tlsDefaults.{{minProtocolVersion,cipherSuites,ecdhCurves}}",
             f"{MESH}.tcpKeepalive.{{probes,time,interval}}",
             f"{MESH}.dnsRefreshRate",
+            f"{MESH}.discoverySelectors.**",
             f"{MESH}.localityLbSetting.**",
             f"{MESH}.defaultConfig.gatewayTopology.**",
             f"{MESH}.defaultConfig.proxyHeaders.{{server,requestId,envoyDebugHeaders,attemptCount}}.**",
@@ -448,11 +449,6 @@ ROWS = (
         accepted(
             f"{MESH}.defaultConfig.proxyHeaders.metadataExchangeHeaders",
             because="the gateway here never sends headers about itself",
-        ),
-        accepted(
-            f"{MESH}.discoverySelectors.**",
-            because="istiod's part reads all namespaces here, and in a cluster those that are selected",
-            noticed=True,
         ),
         accepted(
             f"{MESH}.{{enableEnvoyAccessLogService,defaultConfig.envoyAccessLogService}}.**",
