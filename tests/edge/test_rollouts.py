@@ -104,6 +104,8 @@ def test_an_echo_logs_its_requests_and_a_gateway_what_its_envoy_writes(guide: Up
 def test_the_ports_of_pods_are_forwarded(guide: Up) -> None:
     with forwarded(guide, "istio-system", "deploy/istio-ingressgateway", 15000) as url:
         assert json.loads(urlopen(f"{url}/server_info").read())["state"] == "LIVE"
+    with forwarded(guide, "istio-system", "deploy/istio-ingressgateway", 15090) as url:
+        assert b"envoy_server_live" in urlopen(f"{url}/stats/prometheus").read()
     with forwarded(guide, "istio-system", "deploy/istiod", 15014) as url:
         assert urlopen(f"{url}/version").read() == b"1.30.1-lockgate-Clean"
         (proxy,) = json.loads(urlopen(f"{url}/debug/syncz").read())

@@ -13,7 +13,10 @@ from lockgate.dataplane.envoy import Envoy
 from lockgate.edge.istio_install import CONTROL_PLANE
 from lockgate.edge.port_table import LOCAL_IPV4, SERVICE_NAME, Address
 from lockgate.edge.workloads import NODE_ID
+from lockgate.embedded.asgi import Application, Receive, Scope, Send, lifespan
+from lockgate.embedded.http import serve
 from lockgate.embedded.kubernetes.streaming.logs import Line
+from lockgate.embedded.refusals import refuse
 from lockgate.resources import core
 from lockgate.runtime.control_plane import PAGES, XDS, ControlPlane
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from lockgate.runtime.running import RunningEdge
 
 ADMIN: Final = 15000  # Envoy's admin interface in Istio's Pods
+METRICS: Final = (15020, 15090)  # for Prometheus: those of istio-proxy and of Envoy
 _POLL_SECONDS: Final = 0.5
 _CHUNK: Final = 1 << 20
 _TIME: Final = re.compile(r"\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?)")
@@ -32,18 +36,21 @@ class Pods:
     def __init__(self, edge: RunningEdge) -> None:
         self._edge = edge
         self._control_plane = ControlPlane(edge)
+        self._metrics: dict[str, int] = {}  # local ports by node
 
     async def connect(self, pod: core.Pod, port: int) -> Pair:
         """Raises OSError, with the reason in words."""
         envoy = self._envoy(pod)
         if envoy is not None and port == ADMIN:
             return await asyncio.open_unix_connection(str(envoy.admin_socket))
+        if envoy is not None and port in METRICS:
+            return await asyncio.open_connection(LOCAL_IPV4, await self._metrics_port(envoy))
         if CONTROL_PLANE in pod.metadata.labels and (own := await self._control_plane.port(port, pod.name)):
             return await asyncio.open_connection(LOCAL_IPV4, own)
         ports = dict(await self._ports(pod))
         if port not in ports:
             own_ports = (*PAGES, XDS) if CONTROL_PLANE in pod.metadata.labels else ()
-            there = sorted({*ports, *own_ports, *((ADMIN,) if envoy else ())})
+            there = sorted({*ports, *own_ports, *((ADMIN, *METRICS) if envoy else ())})
             listed = f"it has {', '.join(map(str, there))}" if there else "no Service leads to any port of it"
             raise OSError(f"nothing listens on port {port} of Pod {pod.namespace}/{pod.name}: {listed}")
         host, number = ports[port]
@@ -88,6 +95,13 @@ class Pods:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _metrics_port(self, envoy: Envoy) -> int:
+        if envoy.node not in self._metrics:
+            server = await serve(_pages(envoy))
+            self._edge.closing(server.stop)
+            self._metrics[envoy.node] = server.port
+        return self._metrics[envoy.node]
+
     def _envoy(self, pod: core.Pod) -> Envoy | None:
         return self._edge.envoys.get(pod.metadata.annotations.get(NODE_ID, ""))
 
@@ -106,6 +120,29 @@ class Pods:
                 if (local := numbers.get(port.name or "")) is not None:
                     found.append((_number(port, pod), (address, local)))
         return found
+
+
+def _pages(envoy: Envoy) -> Application:
+    """The pages of a gateway's Pod for Prometheus and for probes."""
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await lifespan(receive, send)
+            return
+        inside = {"/stats/prometheus": "/stats/prometheus", "/healthz/ready": "/ready"}.get(scope["path"])
+        if inside is None:
+            await refuse(scope, send, 404, "this port has /stats/prometheus and /healthz/ready")
+            return
+        try:
+            body = (await envoy.admin(inside)).encode()
+        except OSError as error:
+            await refuse(scope, send, 503, str(error))
+            return
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return answered
 
 
 def _is_of(endpoint: core.Endpoint, pod: core.Pod) -> bool:
