@@ -99,6 +99,53 @@ def test_all_labels_of_a_gateway(guide: Up) -> None:
         assert [bound["le"] for bound, _ in _series(guide, f"{metric}_bucket")][-1] == "+Inf"
 
 
+def test_versions_are_told_apart(up: Start, manifests: Path) -> None:
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "quay-service", "namespace": "default"},
+        "spec": {"selector": {"app": "quay-service"}, "ports": [{"name": "http", "port": 8072}]},
+    }
+    documents = [service, *(_deployment(version) for version in ("v1", "v2"))]
+    (manifests / "90-versions.yaml").write_text("\n---\n".join(map(json.dumps, documents)))
+    edge = up(manifests).ready()
+    sent = 0
+
+    def counted() -> dict[str, int]:
+        found = _series(edge, "istio_requests_total")
+        return {labels["destination_workload"]: int(value) for labels, value in found}
+
+    def both() -> bool:
+        nonlocal sent
+        edge.curl("https://quay.example/")
+        sent += 1
+        return counted().keys() == {"quay-v1", "quay-v2"}
+
+    edge.wait(until=both, what="requests of both versions")
+    edge.wait(until=lambda: sum(counted().values()) == sent, what=f"{sent} requests")
+    found = {labels["destination_workload"]: labels for labels, _ in _series(edge, "istio_requests_total")}
+    for version in ("v1", "v2"):
+        labels = found[f"quay-{version}"]
+        assert (labels["destination_app"], labels["destination_version"]) == ("quay-service", version)
+        assert labels["destination_canonical_revision"] == version
+
+
+def _deployment(version: str) -> dict[str, Any]:
+    labels = {"app": "quay-service", "version": version}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": f"quay-{version}", "namespace": "default"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "quay", "image": f"example/quay:{version}"}]},
+            },
+        },
+    }
+
+
 def test_kialis_graph_query_is_answered(guide: Up) -> None:
     guide.curl("https://quay.example/")
     query = (
