@@ -65,6 +65,7 @@ def _built(service: core.Service, account: Account, settings: Settings) -> Stack
     tags = load_balancer.tags(service, settings)
     mappings = load_balancer.mappings(service, subnets, wanted, account)
     name = load_balancer.name(service, scheme, settings)
+    load_balancer.check_private_link(service)
     groups = TargetGroups(service, settings, account, scheme, family, subnets or (), security)
     faults: list[Fault] = []
     listeners = _listeners(service, groups, tags, settings, faults)

@@ -73,6 +73,14 @@ def ip_address_type(service: core.Service) -> Family:
     return cast(Family, one_of(a.IP_ADDRESS_TYPE, service, "unknown IPAddressType: {}") or "ipv4")
 
 
+def check_private_link(service: core.Service) -> None:
+    one_of(
+        a.PRIVATE_LINK,
+        service,
+        "Invalid value for securityGroupsInboundRulesOnPrivateLink status: {}, value must be one of [on, off]",
+    )
+
+
 def attributes(service: core.Service) -> dict[str, str]:
     """Annotations of their own override those in the map."""
     found = dict(a.ATTRIBUTES.read(service) or {})
