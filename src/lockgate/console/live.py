@@ -28,6 +28,7 @@ from lockgate.console.observing import Looking, View
 from lockgate.console.picture import nodes_json, picture
 from lockgate.console.requests import Joining, Request
 from lockgate.console.trying import attempt, read_attempt
+from lockgate.dataplane.envoy import Envoy
 from lockgate.dataplane.records import Growing
 from lockgate.resources.faults import Origin
 from lockgate.runtime.watching import Watched
@@ -60,7 +61,7 @@ class Live:
     def _begin(self) -> None:
         self._since = time.time()
         self._files: dict[str, Growing] = {}
-        self._switched: dict[str, int | None] = {}
+        self._switched: dict[Envoy, int] = {}
         self._joining = Joining()
         self._window = Window()
         self._requests: deque[tuple[int, Request]] = deque(maxlen=_KEPT)
@@ -137,7 +138,7 @@ class Live:
                 if self._subscribers:
                     alone = now
                 elif now - alone > _STAYS:
-                    await self._switch("0")
+                    await self._switch(0)
                     return
                 try:
                     await self._read()
@@ -153,19 +154,18 @@ class Live:
                 with suppress(asyncio.QueueFull):
                     queue.put_nowait(None)
 
-    async def _switch(self, value: str) -> None:
-        """Sets the logs' runtime key in every Envoy that does not have it. A new process has none."""
-        for node, envoy in list(self._watched.edge.envoys.items()):
-            if self._switched.get(node) != envoy.pid or value == "0":
-                with suppress(OSError):
-                    await envoy.admin(f"/runtime_modify?{RUNTIME_KEY}={value}", method="POST")
-                    self._switched[node] = envoy.pid
+    async def _switch(self, value: int) -> None:
+        """Turns the logs on (100) or off (0)."""
+        for envoy in list(self._watched.edge.envoys.values()):
+            if self._switched.get(envoy) != value:
+                self._switched[envoy] = value
+                await envoy.set_runtime(RUNTIME_KEY, value)
 
     async def _read(self) -> None:
         view, now = self._view, time.time()
         assert view is not None
         fresh: list[Request] = []
-        await self._switch("100")
+        await self._switch(100)
         for node in list(self._watched.edge.envoys):
             if node not in self._files:
                 self._files[node] = Growing(Path(self._watched.edge.watched_file(node)))
