@@ -10,12 +10,13 @@ from __future__ import annotations
 import http.client
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, CDPSession, Page
 
 from benchmarks.memory import private
 from benchmarks.running import Figures, Running, edge, median, percentile, spread, trusting
@@ -26,7 +27,8 @@ from tests.edge.chromium import chromium
 _LOADS = 7
 _A_MINUTE = 10_000  # requests
 _MINUTES = 10
-_SLICE = 30.0  # s between two looks at the memory
+_CLIENTS = 6
+_LOOKS = (1, 2, 5)  # min
 _VIRTUAL_SERVICES = 325  # with three routes each
 _PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 _FRAMES = """() => new Promise((done) => {
@@ -78,31 +80,38 @@ def _small(minutes: float) -> Figures:
             opened = private(pid)
             figures["memory until it is opened"] = f"{before:.1f} MiB"
             figures["memory with the page open"] = f"{opened:.1f} MiB ({opened - before:+.1f})"
-            for minute, mebibytes in _loaded(running, pid, minutes):
-                figures[f"memory after {minute:g} min of {_A_MINUTE:,} requests a minute"] = f"{mebibytes:.1f} MiB"
+            for minute, rate, mebibytes in _loaded(running, pid, minutes):
+                figures[f"memory after {minute:g} min"] = f"{mebibytes:.1f} MiB, at {rate:,.0f} requests a minute"
     return figures
 
 
-def _loaded(running: Running, pid: int, minutes: float) -> Iterator[tuple[float, float]]:
-    """Requests at an even pace, over connections as a client keeps them; the memory now and then."""
+def _loaded(running: Running, pid: int, minutes: float) -> Iterator[tuple[float, float, float]]:
+    """Requests at an even pace, over connections as clients keep them: minutes, requests a minute so far, memory."""
+    began, over = time.monotonic(), threading.Event()
+    counts = [0] * _CLIENTS
+    clients = [threading.Thread(target=_ask, args=(running, counts, each, over)) for each in range(_CLIENTS)]
+    for client in clients:
+        client.start()
+    for minute in (*(each for each in _LOOKS if each < minutes), minutes):
+        time.sleep(max(began + minute * 60 - time.monotonic(), 0))
+        passed = (time.monotonic() - began) / 60
+        yield round(passed, 1), sum(counts) / passed, private(pid)
+    over.set()
+    for client in clients:
+        client.join()
+
+
+def _ask(running: Running, counts: list[int], place: int, over: threading.Event) -> None:
     about = running.about()
     host, _, port = about["addresses"]["proxy"].partition("://")[2].partition(":")
     client = http.client.HTTPSConnection(host, int(port), context=trusting(about["files"]["ca_bundle"]), timeout=20)
     client.set_tunnel(HOST, 443)
     began = time.monotonic()
-    look = _SLICE
-    count = 0
-    while (now := time.monotonic() - began) < minutes * 60:
-        if (rest := count * 60 / _A_MINUTE - now) > 0:
-            time.sleep(rest)
-        client.request("GET", f"/api/{count % 50}")
+    while not over.wait(max(began + counts[place] * 60 * _CLIENTS / _A_MINUTE - time.monotonic(), 0)):
+        client.request("GET", f"/api/{counts[place] % 50}")
         client.getresponse().read()
-        count += 1
-        if now >= look:
-            look += _SLICE
-            yield round(now / 60, 1), private(pid)
+        counts[place] += 1
     client.close()
-    yield round(count / _A_MINUTE, 1), private(pid)
 
 
 def _large() -> Figures:
@@ -114,9 +123,11 @@ def _large() -> Figures:
             page, seconds = _opened(context, running.ask("console").strip())
             count = page.locator(".node").count()
             time.sleep(2)
-            busy = _busy(context, page)
+            session = context.new_cdp_session(page)
+            session.send("Performance.enable")
+            busy = _busy(session)
             frames = page.evaluate(_FRAMES)
-            work = (_busy(context, page) - busy) * 1000 / len(frames)
+            work = (_busy(session) - busy) * 1000 / len(frames)
     scrolled = f"{median(frames):.1f} ms, p99 {percentile(frames, 0.99):.1f} ms, {work:.1f} ms of work"
     return {
         f"{count:,} nodes: until the graph is there": f"{seconds * 1000:.0f} ms",
@@ -138,10 +149,7 @@ def _opened(context: BrowserContext, url: str) -> tuple[Page, float]:
     return page, time.monotonic() - began
 
 
-def _busy(context: BrowserContext, page: Page) -> float:
+def _busy(session: CDPSession) -> float:
     """Seconds that the page's thread has worked: what a frame costs, on a machine that others use, too."""
-    session = context.new_cdp_session(page)
-    session.send("Performance.enable")
     metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
-    session.detach()
     return float(metrics["TaskDuration"])

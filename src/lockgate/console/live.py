@@ -211,9 +211,11 @@ class Live:
         if view.version != before.version:
             self._send(Message("graph", await self._graph(view)))
             self._window.keep([*view.graph.by_id, *(link.id for link in view.graph.links)])
-        fresh = {node: state.as_json() for node, state in view.states.items() if before.states.get(node) != state}
-        if fresh:
-            self._send(Message("states", fresh))
+        if view.states is not before.states:
+            earlier = before.states
+            fresh = {node: state.as_json() for node, state in view.states.items() if earlier.get(node) != state}
+            if fresh:
+                self._send(Message("states", fresh))
         if view.locks is not before.locks:
             self._send(Message("locks", [each.as_json() for each in view.locks.values()]))
         self._before, events = changes(self._before, self._watched.edge, view)

@@ -44,6 +44,8 @@ class Looking:
         self._edge: Edge | None = None
         self._graph = Graph()
         self._ways: Ways | None = None
+        self._judged: tuple[Edge, Observed] | None = None  # what `_states` were made of
+        self._states: Mapping[str, State] = {}
         self._version = 0
         self._manifests: Manifests | None = None
 
@@ -76,14 +78,10 @@ class Looking:
             findings=self._watched.findings(),
             locks=self._locks[1],
         )
-        return View(
-            self._version,
-            self._edge,
-            self._graph,
-            self._ways,
-            await asyncio.to_thread(states, self._edge, self._graph, observed),
-            self._locks[1],
-        )
+        if self._judged is None or self._judged[0] is not self._edge or self._judged[1] != observed:
+            self._states = await asyncio.to_thread(states, self._edge, self._graph, observed)
+            self._judged = self._edge, observed
+        return View(self._version, self._edge, self._graph, self._ways, self._states, self._locks[1])
 
     def _identity(self) -> tuple[object, ...]:
         """Objects that stay the same ones while nothing of the edge changes."""
