@@ -26,8 +26,8 @@ from lockgate.resources.unicode import visible
 _BODY_LIMIT = 1024 * 1024  # bytes of a request's body that are kept; the rest is only counted
 _BODY_SHOWN = 16 * 1024
 _DATAGRAM_SHOWN = 256
-JOURNAL_LINES = 500
-_LINE_SHOWN = 1000  # characters
+JOURNAL_LINES = 200
+_LINE_SHOWN = 400  # characters
 
 
 class Journal:

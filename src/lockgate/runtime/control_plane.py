@@ -25,7 +25,7 @@ _AUDIENCE: Final = "istio-ca"
 class ControlPlane:
     def __init__(self, edge: RunningEdge) -> None:
         self._edge = edge
-        self._proxies: list[ConnectedProxy] = []
+        self._pods: list[core.Pod] = []
         self._ports: dict[int, int] = {}
         self._starting = asyncio.Lock()
 
@@ -33,7 +33,7 @@ class ControlPlane:
         """The local port behind a port of istiod's Pod; None if istiod does not listen on it."""
         if port not in (*PAGES, XDS):
             return None
-        await self._look()
+        self._pods = await self._edge.store.list(core.Pod, labels={PROXY_LABEL: "istio"})
         async with self._starting:
             if port not in self._ports:
                 await self._start(pod)
@@ -41,11 +41,11 @@ class ControlPlane:
 
     async def _start(self, pod: str) -> None:
         edge = self._edge
-        pages = IstiodPages(lambda: self._proxies, cluster=CLUSTER, version=ISTIO_VERSION)
+        pages = IstiodPages(self._proxies, cluster=CLUSTER, version=ISTIO_VERSION)
         server = await serve(pages)
         edge.closing(server.stop)
         ads = DebugAds(
-            lambda: self._proxies,
+            self._proxies,
             identity=identity(pod, ISTIO_VERSION),
             authenticate=self._is_valid,
             http=lambda name: pages.page(f"/debug/{name}") or f"no debug page {name}".encode(),
@@ -62,11 +62,10 @@ class ControlPlane:
             return False
         return True
 
-    async def _look(self) -> None:
-        """Reads which Pods' Envoys are connected. It is current at each connection, and every page is one."""
+    def _proxies(self) -> list[ConnectedProxy]:
         ads = self._edge.ads
-        self._proxies = [
+        return [
             ConnectedProxy(pod.name, pod.namespace, CLUSTER, ISTIO_VERSION, ads.nonces(node), ads.snapshot(node))
-            for pod in await self._edge.store.list(core.Pod, labels={PROXY_LABEL: "istio"})
+            for pod in self._pods
             if (node := pod.metadata.annotations.get(NODE_ID, ""))
         ]
