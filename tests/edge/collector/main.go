@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
+	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 )
 
 type printer struct {
@@ -47,7 +48,9 @@ func factories() (otelcol.Factories, error) {
 	printed := exporter.NewFactory(component.MustNewType("printed"), func() component.Config { return &struct{}{} },
 		exporter.WithTraces(printing, component.StabilityLevelStable))
 	exporters, err := otelcol.MakeFactoryMap[exporter.Factory](printed)
-	return otelcol.Factories{Receivers: receivers, Exporters: exporters}, err
+	return otelcol.Factories{
+		Receivers: receivers, Exporters: exporters, Telemetry: otelconftelemetry.NewFactory(),
+	}, err
 }
 
 func main() {
