@@ -25,6 +25,7 @@ from benchmarks import (
     scale,
     start,
     throughput,
+    watchers,
 )
 from benchmarks.running import Figures
 
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[], Figures]] = {
     "check": check.run,
     "churn": churn.run,
     "latency": latency.run,
+    "watchers": watchers.run,
     "console": console.run,
     "diff": differences.run,
     "keystroke": keystroke.run,

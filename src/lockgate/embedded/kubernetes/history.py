@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
@@ -130,7 +131,7 @@ class History:
         self._seen = 0  # the number of events that all readers have seen
         self._sizes: list[int] = []  # their sizes in bytes
         self._bytes = 0
-        self._readers: list[Reader] = []
+        self._positions: Counter[int] = Counter()  # how many readers are at a revision: few revisions, many readers
         self._next: asyncio.Future[None] | None = None
 
     @property
@@ -154,12 +155,30 @@ class History:
         """A reader that starts after `revision`. Raises `Expired` if that is no longer kept."""
         self.since(revision)
         reader = Reader(self, revision)
-        self._readers.append(reader)
+        self._positions[revision] += 1
         try:
             yield reader
         finally:
-            self._readers.remove(reader)
+            self._leave(reader.revision)
             self.tidy()
+
+    @property
+    def crowd(self) -> int:
+        """The number of readers."""
+        return self._positions.total()
+
+    def moved(self, before: int, after: int) -> None:
+        """A reader has processed all changes up to `after`."""
+        if before != after:
+            self._positions[after] += 1
+            self._leave(before)
+            if before not in self._positions:  # the last one there, so there may be changes that all have seen
+                self.tidy()
+
+    def _leave(self, revision: int) -> None:
+        self._positions[revision] -= 1
+        if not self._positions[revision]:
+            del self._positions[revision]
 
     def since(self, revision: int) -> list[Event]:
         """The changes after `revision`, oldest first. Raises `Expired` if that is no longer kept."""
@@ -174,7 +193,7 @@ class History:
 
     def tidy(self) -> None:
         """Converts events that all readers have seen to text, and drops the oldest."""
-        slowest = min((reader.revision for reader in self._readers), default=self.latest)
+        slowest = min(self._positions, default=self.latest)
         while self._seen < len(self._events) and self._events[self._seen].revision <= slowest:
             size = self._events[self._seen].keep_as_text()
             self._sizes.append(size)
@@ -223,14 +242,19 @@ class Reader:
         """Whether there are changes that it has not processed."""
         return self._history.latest > self.revision
 
+    @property
+    def crowd(self) -> int:
+        """The number of readers of this kind."""
+        return self._history.crowd
+
     def events(self) -> list[Event]:
         """The changes since then, oldest first. Raises `Expired` if the reader is too far behind."""
         return self._history.since(self.revision)
 
     def done(self, revision: int) -> None:
         """Marks all changes up to `revision` as processed."""
-        self.revision = revision
-        self._history.tidy()
+        before, self.revision = self.revision, revision
+        self._history.moved(before, revision)
 
     async def changed(self, timeout: float | None = None) -> None:
         """Returns as soon as there is a change, or after `timeout` seconds."""
