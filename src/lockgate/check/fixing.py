@@ -82,7 +82,7 @@ def _pass(
             taken.add(place)
             made.setdefault(document.chunk.file, []).append((document, text))
             fixed.append(finding)
-    new = {file: _spliced(texts[file], changes) for file, changes in made.items()}
+    new = {file: spliced(texts[file], changes) for file, changes in made.items()}
     return {file: text for file, text in new.items() if text != texts[file]}, fixed
 
 
@@ -97,7 +97,7 @@ def edited(document: Document, edits: Iterable[Edit]) -> str | None:
     return document.chunk.text if document.chunk != before else None
 
 
-def _spliced(text: str, changes: Iterable[tuple[Document, str]]) -> str:
+def spliced(text: str, changes: Iterable[tuple[Document, str]]) -> str:
     """The file with its changed documents, from the last to the first, so that the places of the others stay."""
     starts = [0, *(found.end() for found in _LINE_BREAK.finditer(text))]
     for document, new in sorted(changes, key=lambda each: (each[0].chunk.line, each[0].chunk.column), reverse=True):

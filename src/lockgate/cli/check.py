@@ -117,7 +117,7 @@ def _fix(manifests: Manifests, check: Check) -> Outcome:
     """Writes the fixed files. What is left is the outcome."""
     from lockgate.check.fixing import fix
 
-    files = _Files(manifests.files)
+    files = Files(manifests.files)
     made = fix(manifests, files.texts, check)
     for file, text in made.texts.items():
         files.write(file, text)
@@ -132,7 +132,7 @@ def _print_changes(manifests: Manifests, check: Check) -> int:
 
     from lockgate.check.fixing import fix
 
-    files = _Files(manifests.files)
+    files = Files(manifests.files)
     made = fix(manifests, files.texts, check)
     for file, text in made.texts.items():
         old, new = files.texts[file].splitlines(keepends=True), text.splitlines(keepends=True)
@@ -141,7 +141,7 @@ def _print_changes(manifests: Manifests, check: Check) -> int:
     return int(bool(made.texts))
 
 
-class _Files:
+class Files:
     """The files that can be fixed, with their texts: UTF-8, and nothing that was rendered or piped in."""
 
     def __init__(self, names: tuple[str, ...]) -> None:

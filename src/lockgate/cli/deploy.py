@@ -107,16 +107,29 @@ def plan(paths: tuple[str, ...], policy: bool, out: str | None, output: str, **g
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @target_options
 @wish_options
+@click.option("--write", is_flag=True, help="Write the certificates' ARNs into the files, too.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-def apply(paths: tuple[str, ...], yes: bool, **given: Any) -> int:
+def apply(paths: tuple[str, ...], write: bool, yes: bool, **given: Any) -> int:
     """Bring the edge that manifests describe to an AWS account and a cluster of EKS.
 
     Makes the plan that `lockgate plan` prints, asks, and performs its steps: hosted zone, ACM certificate with its
     validation, objects by server-side apply, load balancer, healthy targets, records. Stops at the first failure. Run
     it again to go on: what is done stays done, and nothing is stored but in the account and the cluster.
     """
-    asyncio.run(_applied(*given_to(paths, given), Lines(), (lambda _: True) if yes else _confirmed))
+    done = asyncio.run(_applied(*given_to(paths, given), Lines(), (lambda _: True) if yes else _confirmed))
+    if write:
+        _write(done)
     return 0
+
+
+def _write(plan: Plan) -> None:
+    from lockgate.cli.check import Files
+    from lockgate.deploy.planning.writing import written
+
+    files = Files(plan.intent.planned.manifests.files)
+    for file, text in written(plan, files.texts).items():
+        files.write(file, text)
+        say(f"wrote the certificate's ARN into {file}")
 
 
 def _confirmed(_: Plan) -> bool:
@@ -130,17 +143,18 @@ async def _applied(
     wishes: Wishes,
     progress: Progress,
     confirm: Callable[[Plan], bool],
-) -> None:
+) -> Plan:
     from lockgate.deploy.applying import apply as applied
     from lockgate.deploy.session import session
 
     async with session(target, manifests, options, wishes) as opened:
-        await applied(opened, progress, confirm=confirm)
+        return await applied(opened, progress, confirm=confirm)
 
 
 @click.command(epilog=_ADOPT)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @target_options
+@click.option("--identity", metavar="ROLE", default="", help="Let the issuer use this IAM role (its ARN).")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 def adopt(paths: tuple[str, ...], yes: bool, **given: Any) -> int:
     """Take over an edge that exists: what the manifests describe belongs to --name from then on.

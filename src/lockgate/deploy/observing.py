@@ -103,7 +103,6 @@ class Observer:
         self._manifests = manifests
         self._options = options
         self._unread: list[Unread] = []
-        self.intent: Intent | None = None
 
     async def observe(self) -> tuple[Intent, Seen]:
         """Raises `NoAccount`, `Denied`, `Unreachable`."""
@@ -170,15 +169,15 @@ class Observer:
 
     def _intent(self, place: Place, zones: Sequence[tuple[str, str]]) -> Intent:
         """The account's zones decide the names of certificates, so those of the edge's hosts count as named."""
-        first = intend(self._manifests, self._options, account=place.account, region=place.region)
+        where = {"account": place.account, "region": place.region}
+        first = intend(self._manifests, self._options, **where, without_keys=self._identity)
         hosts = first.planned.supply.hosts
         ids = {each.zone_id for each in first.planned.supply.zones if each.zone_id}
         names = dict(reversed(zones))
         names.update({name: id_ for name, id_ in zones if id_ in ids})
         used = {found: names[found] for host in hosts if (found := zone_of(host.removeprefix("*."), names))}
         options = replace(self._options, hosted_zones={**used, **self._options.hosted_zones})
-        self.intent = intend(self._manifests, options, account=place.account, region=place.region)
-        return self.intent
+        return intend(self._manifests, options, **where, without_keys=self._identity)
 
     # --- the cluster -------------------------------------------------------------------------------------------------
 

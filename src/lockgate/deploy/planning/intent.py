@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,7 +16,7 @@ from lockgate.resources.faults import Fault, Origin, Severity
 from lockgate.resources.model import JsonObject, ObjectKey
 from lockgate.resources.reader import Document
 
-_CERTIFICATE: Final = ("metadata", "annotations", "alb.ingress.kubernetes.io/certificate-arn")
+CERTIFICATE: Final = ("metadata", "annotations", "alb.ingress.kubernetes.io/certificate-arn")
 _PLACEHOLDERS: Final = frozenset({codes.PLACEHOLDER.id, codes.PLACEHOLDER_LEFT_OUT.id})
 
 
@@ -35,8 +36,11 @@ class Intent:
         return frozenset(each.key for each in self.documents)
 
 
-def intend(manifests: Manifests, options: Options, *, account: str, region: str) -> Intent:
-    """The placeholder of a certificate's ARN is filled: `apply` puts the real one there."""
+def intend(manifests: Manifests, options: Options, *, account: str, region: str, without_keys: bool = False) -> Intent:
+    """The placeholder of a certificate's ARN is filled: `apply` puts the real one there. With `without_keys`, issuers
+    are applied without the access keys that they name, so that cert-manager uses its role."""
+    if without_keys:
+        manifests = replace(manifests, documents=tuple(map(_without_keys, manifests.documents)))
     planned = plan(manifests, replace(options, account=account, region=region))
     accepted = {each.key: each for each in planned.manifests.documents if each.accepted}.values()
     faults = [
@@ -53,8 +57,19 @@ def intend(manifests: Manifests, options: Options, *, account: str, region: str)
     )
 
 
+def _without_keys(document: Document) -> Document:
+    if document.key.kind not in ("Issuer", "ClusterIssuer") or not document.accepted:
+        return document
+    manifest = deepcopy(document.manifest)
+    for solver in ((manifest["spec"].get("acme") or {}).get("solvers")) or ():
+        route53 = (solver.get("dns01") or {}).get("route53") or {}
+        for key in ("accessKeyID", "accessKeyIDSecretRef", "secretAccessKeySecretRef"):
+            route53.pop(key, None)
+    return document.instead(manifest)
+
+
 def _is_certificate(fault: Fault) -> bool:
-    return isinstance(fault.origin, Origin) and fault.origin.path[:3] == _CERTIFICATE
+    return isinstance(fault.origin, Origin) and fault.origin.path[:3] == CERTIFICATE
 
 
 def labelled(manifest: JsonObject, name: str, arns: dict[str, str]) -> JsonObject:
@@ -64,8 +79,8 @@ def labelled(manifest: JsonObject, name: str, arns: dict[str, str]) -> JsonObjec
     for drop in ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation"):
         metadata.pop(drop, None)
     annotations = dict(metadata.get("annotations") or {})
-    if text := annotations.get(_CERTIFICATE[2]):
+    if text := annotations.get(CERTIFICATE[2]):
         parts = (each.strip() for each in str(text).split(","))
-        annotations[_CERTIFICATE[2]] = ",".join(arns.get(each, each) for each in parts if each)
+        annotations[CERTIFICATE[2]] = ",".join(arns.get(each, each) for each in parts if each)
         metadata["annotations"] = annotations
     return {**{key: value for key, value in manifest.items() if key != "status"}, "metadata": metadata}
