@@ -405,6 +405,10 @@ UNDISCOVERED = Code(
         ---
         apiVersion: v1
         kind: Namespace
+        metadata: {name: istio-system, labels: {istio: enabled}}
+        ---
+        apiVersion: v1
+        kind: Namespace
         metadata: {name: shop}
         ---
         apiVersion: telemetry.istio.io/v1
@@ -417,6 +421,10 @@ UNDISCOVERED = Code(
         kind: IstioOperator
         metadata: {name: mesh, namespace: istio-system}
         spec: {meshConfig: {discoverySelectors: [{matchLabels: {istio: enabled}}]}}
+        ---
+        apiVersion: v1
+        kind: Namespace
+        metadata: {name: istio-system, labels: {istio: enabled}}
         ---
         apiVersion: v1
         kind: Namespace
