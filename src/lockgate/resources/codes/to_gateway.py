@@ -320,15 +320,6 @@ kind: PeerAuthentication
 metadata: {name: default, namespace: shop}
 spec: {mtls: {mode: STRICT}}
 ---
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, namespace: shop}
-spec:
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec: {containers: [{name: web, image: web, ports: [{containerPort: 3000}]}]}
----
 apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: shop}
@@ -344,6 +335,17 @@ spec:
   ingressClassName: alb
   rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]
 """
+_STRICT_PODS = """\
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: web, ports: [{containerPort: 3000}]}]}
+"""
 
 STRICT_TARGETS = Code(
     "LG5050",
@@ -356,6 +358,6 @@ STRICT_TARGETS = Code(
     "STRICT.",
     why="A load balancer has no certificate of the mesh. The sidecar closes its connections, with TLS and without, "
     "so no target gets healthy.",
-    example=_STRICT_SHOP,
+    example=_STRICT_SHOP + _STRICT_PODS,
     instead=_STRICT_SHOP.replace("mode: STRICT", "mode: PERMISSIVE"),
 )
