@@ -10,6 +10,12 @@ from hypothesis import strategies as st
 from ingress_cases import Row
 
 from lockgate.ingress.annotations.registry import REGISTRY
+from lockgate.ingress.annotations.services import SERVICES
+from lockgate.ingress.annotations.spec import SERVICE_PREFIX
+from lockgate.ingress.flags import read_arguments
+from lockgate.ingress.manifests import stack_from_manifests
+from lockgate.ingress.world import Settings
+from lockgate.resources import core
 
 NAMES = [
     name.replace("{service}.{port}", "web.80").replace("{service}", "web").replace("{protocol}-{port}", "HTTPS-443")
@@ -53,6 +59,27 @@ PARAMS = st.fixed_dictionaries(
         "group": st.fixed_dictionaries({"name": WORDS}),
         "subnets": st.dictionaries(st.just("ids"), st.lists(WORDS, max_size=2), max_size=1),
     },
+)
+SERVICE_NAMES = [name.replace("{PROTOCOL-PORT}", "TCP-80").replace("{PORT}", "80") for name in SERVICES]
+SERVICE_TEXTS = st.one_of(
+    TEXTS,
+    st.sampled_from(
+        ["*", "on", "off", "external", "nlb-ip", "TCP", "ssl", "None", "HTTP2Only", "traffic-port", "http", "dns", "10",
+         "2", "preserve_client_ip.enabled=false", "proxy_protocol_v2.enabled=true", "tcp.idle_timeout.seconds=60",
+         "80,53", "CapacityUnits=3000", "10.0.0.1,10.0.0.2", "eipalloc-1,eipalloc-2", "subnet-1,subnet-2",
+         "10.0.0.0/8,::/0"]
+    ),
+)  # fmt: skip
+SERVICE_PORTS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "name": st.sampled_from(["http", "dns", "tls"]),
+            "port": st.sampled_from([53, 80, 443]),
+            "protocol": st.sampled_from(["TCP", "UDP", "SCTP"]),
+        },
+        optional={"targetPort": st.sampled_from([8080, "web"]), "nodePort": st.integers(30000, 30005)},
+    ),
+    max_size=3,
 )
 FLAGS = st.lists(
     st.sampled_from(
@@ -98,3 +125,31 @@ def test_no_annotation_breaks_the_build(
 def _consistent(flags: list[str]) -> list[str]:
     """The controller starts with no tag that is both its own and others'."""
     return [flag for flag in flags if flag != "--external-managed-tags=a" or "--default-tags=a=b" not in flags]
+
+
+@settings(deadline=None, derandomize=True)
+@given(
+    st.dictionaries(st.sampled_from(SERVICE_NAMES), SERVICE_TEXTS, max_size=6),
+    SERVICE_PORTS,
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["LoadBalancer", "NodePort", "ClusterIP"])},
+        optional={
+            "externalTrafficPolicy": st.sampled_from(["Local", "Cluster"]),
+            "allocateLoadBalancerNodePorts": st.booleans(),
+            "loadBalancerSourceRanges": st.lists(st.sampled_from(["10.0.0.0/8", "::/0"]), max_size=2),
+        },
+    ),
+    FLAGS,
+)
+def test_no_annotation_of_a_service_breaks_the_build(
+    noted: dict[str, str], ports: list[dict[str, Any]], spec: dict[str, Any], flags: list[str]
+) -> None:
+    annotations = {SERVICE_PREFIX + name: value for name, value in noted.items()}
+    metadata = {"namespace": "default", "name": "web", "uid": "u", "annotations": annotations}
+    spec = {"loadBalancerClass": "service.k8s.aws/nlb", "ports": ports, **spec}
+    service = core.Service.model_validate({"metadata": metadata, "spec": spec})
+    read = read_arguments(["--cluster-name=lockgate", *_consistent(flags)], Settings())
+    made = stack_from_manifests([service], settings=read.settings)
+    refusals = [fault for fault in made.faults if fault.code.id in ("LG1102", "LG1106")]
+    assert bool(made.stacks) != bool(refusals)
+    assert all(fault.message and fault.subject.startswith("Service default/web") for fault in refusals)
