@@ -21,6 +21,7 @@ from lockgate.resources.rules import (
     istio_proxy_config,
     istio_request_authentication,
     istio_service_entry,
+    istio_stored,
     istio_telemetry,
     istio_virtual_service,
     istio_wasm_plugin,
@@ -59,6 +60,8 @@ _REFUSALS: dict[type[Resource], Rule] = {
     istio.ProxyConfig: istio_proxy_config.refusals,
     istio.WasmPlugin: istio_wasm_plugin.refusals,
     istio.WorkloadEntry: istio_service_entry.workload_entry,
+    istio.Sidecar: istio_stored.sidecar,
+    istio.WorkloadGroup: istio_stored.workload_group,
 }
 _WARNINGS: dict[type[Resource], Rule] = {
     istio.Gateway: istio_gateway.warnings,
