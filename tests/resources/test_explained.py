@@ -122,7 +122,7 @@ def test_fields_without_effect_are_named_with_their_value_where_it_matters() -> 
     found = list(messages_of(service))
     assert any("spec.type LoadBalancer of Service shop/a has no effect" in each for each in found)
     assert any("annotation external-dns.kubernetes.io/endpoints-type of Service shop/a" in each for each in found)
-    assert any("spec.ports.protocol UDP of Service shop/a" in each for each in found)
+    assert any("spec.ports.protocol SCTP of Service shop/a" in each for each in found)
 
 
 def test_what_differs_between_two_lists() -> None:

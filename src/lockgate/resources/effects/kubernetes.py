@@ -153,10 +153,10 @@ ROWS = (
             because="only TCP and UDP are carried: no program or echo answers on this port",
             noticed=True,
         ),
-        served("spec.{loadBalancerClass,loadBalancerSourceRanges,healthCheckNodePort}"),
+        served("spec.{loadBalancerClass,loadBalancerSourceRanges,externalTrafficPolicy,healthCheckNodePort}"),
         accepted("spec.loadBalancerIP", because="a network load balancer on AWS has no such setting"),
         accepted(
-            "spec.{externalTrafficPolicy,internalTrafficPolicy}",
+            "spec.internalTrafficPolicy",
             "spec.sessionAffinity",
             "spec.sessionAffinityConfig.clientIP.timeoutSeconds",
             because=_ONE_NODE,
