@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,7 +51,7 @@ def default_region(profile: str | None) -> str | None:
 
     with _errors("sts", "session"):
         found: str | None = boto3.session.Session(profile_name=profile).region_name
-    return found
+    return os.environ.get("AWS_REGION") or found  # of the AWS SDKs only boto3 does not read it
 
 
 class AwsError(Exception):

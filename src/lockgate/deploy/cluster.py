@@ -179,6 +179,8 @@ class Cluster:
         from lightkube.core.exceptions import ConfigError
 
         assert self._client is not None, "not open"
+        user = self.context.config.user
+        has_plugin = user is not None and user.exec is not None
         self.calls[what] = self.calls.get(what, 0) + 1
         for attempt in range(_TRIES):
             try:
@@ -190,7 +192,9 @@ class Cluster:
                 if attempt == _TRIES - 1 or isinstance(error, httpx2.ConnectError):
                     raise Unreachable(f"{self.context.server}: {error or type(error).__name__}") from None
             else:
-                if answer.status_code not in _BUSY or attempt == _TRIES - 1:
+                # A plugin may have had an old token: lightkube asks it for another one after a 401.
+                again = answer.status_code in _BUSY or (answer.status_code == 401 and attempt == 0 and has_plugin)
+                if not again or attempt == _TRIES - 1:
                     break
             await asyncio.sleep(random.uniform(0, min(0.2 * 2**attempt, 5.0)))  # noqa: S311  jitter is no secret
         if answer.status_code == 401:
