@@ -239,7 +239,7 @@ class _Building:
         for priority, conditions, actions, where in (*everything, default):
             here = rule_id(balancer.name, listener.port, priority)
             title = conditions or ("every request" if priority else "no rule matches")
-            name = f"rule {priority}" if priority else "default rule"
+            name = f"rule {priority}" if priority else "default"
             action = actions[-1]
             leads = "" if isinstance(action, alb.Forward) else f" · {action_text(self._edge, balancer, action)}"
             checks = " · login" if len(actions) > 1 else ""
