@@ -5,8 +5,9 @@ Source: istio/istio `pkg/config/analysis/analyzers` for the checks and their cod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Final
 
 from lockgate.gateway.build import Sources
 from lockgate.gateway.discovery import Discovery
@@ -18,9 +19,16 @@ from lockgate.gateway.workload import Workload
 from lockgate.resources import core, istio
 from lockgate.resources.codes import gateway as gateway_codes
 from lockgate.resources.codes import istio as codes
-from lockgate.resources.faults import Fault, Origin
+from lockgate.resources.faults import Code, Fault, Origin
 from lockgate.resources.memo import Memo
 from lockgate.resources.model import Resource
+
+# What istiod skips without a word, by operation.
+_IGNORED: Final[Mapping[str, tuple[Code, tuple[str, ...]]]] = {
+    "REPLACE": (codes.IGNORED_REPLACE, ("LISTENER", "FILTER_CHAIN", "ROUTE_CONFIGURATION", "HTTP_ROUTE", "CLUSTER")),
+    "ADD": (codes.IGNORED_ADD, ("ROUTE_CONFIGURATION",)),
+    "REMOVE": (codes.IGNORED_REMOVE, ("ROUTE_CONFIGURATION",)),
+}
 
 
 def analyse(
@@ -40,6 +48,7 @@ def analyse(
         *_missing_gateways(sources, memo),
         *_shared_certificates(sources.gateways, workloads),
         *memo.made(_destination_rules, sources.destination_rules, sources.services, sources.service_entries, domain),
+        *memo.made(_ignored_patches, sources.envoy_filters),
         *memo.made(_port_names, sources.services, _routed(sources, domain, memo), domain),
     )
 
@@ -79,6 +88,19 @@ def _undiscovered(sources: Sources, mesh: Mesh) -> Iterable[Fault]:
     for namespace, unread in found.items():
         count = "this object" if len(unread) == 1 else f"its {len(unread)} objects of Istio"
         yield gateway_codes.UNDISCOVERED.at(Origin(unread[0].key), namespace=namespace, what=count)
+
+
+def _ignored_patches(filters: Iterable[istio.EnvoyFilter]) -> list[Fault]:
+    """istioctl also reports some patches that istiod does apply: ADD and REMOVE of HTTP_ROUTE, and REPLACE of
+    VIRTUAL_HOST and LISTENER_FILTER."""
+    found: list[Fault] = []
+    for each in filters:
+        for index, one in enumerate(each.spec.config_patches):
+            code, ignored = _IGNORED.get(one.patch.operation if one.patch else "", (None, ()))
+            if code is not None and one.apply_to in ignored:
+                origin = Origin(each.key).under("spec", "configPatches", index, "patch", "operation")
+                found.append(code.at(origin, target=one.apply_to))
+    return found
 
 
 def _missing_gateways(sources: Sources, memo: Memo) -> Iterable[Fault]:

@@ -473,3 +473,91 @@ CLAIM_NOT_READ = Code(
           jwtRules: [{issuer: "https://issuer.example", jwks: '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'}]
         """,
 )
+
+IGNORED_REPLACE = Code(
+    "IST0152",
+    Severity.ERROR,
+    "A REPLACE that an EnvoyFilter's target does not have",
+    message="istiod ignores REPLACE of a {target}, so this patch does nothing",
+    fix="use MERGE, or REMOVE and ADD",
+    what="A patch of an EnvoyFilter replaces a listener, a filter chain, a route configuration, a route or a cluster.",
+    why="istiod replaces filters and virtual hosts only. No log names the patch that it leaves out.",
+    example="""
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: edge, namespace: istio-system}
+        spec:
+          workloadSelector: {labels: {istio: ingressgateway}}
+          configPatches:
+            - {applyTo: CLUSTER, match: {context: GATEWAY}, patch: {operation: REPLACE, value: {connect_timeout: 1s}}}
+        """,
+    instead="""
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: edge, namespace: istio-system}
+        spec:
+          workloadSelector: {labels: {istio: ingressgateway}}
+          configPatches:
+            - {applyTo: CLUSTER, match: {context: GATEWAY}, patch: {operation: MERGE, value: {connect_timeout: 1s}}}
+        """,
+)
+
+IGNORED_ADD = Code(
+    "IST0153",
+    Severity.ERROR,
+    "An ADD that an EnvoyFilter's target does not have",
+    message="istiod ignores ADD of a {target}, so this patch does nothing",
+    fix="add a VIRTUAL_HOST to an existing one, or use MERGE",
+    what="A patch of an EnvoyFilter adds a route configuration.",
+    why="Route configurations belong to listeners. istiod has no listener for another one, and no log names the patch.",
+    example="""
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: edge, namespace: istio-system}
+        spec:
+          workloadSelector: {labels: {istio: ingressgateway}}
+          configPatches:
+            - {applyTo: ROUTE_CONFIGURATION, match: {context: GATEWAY}, patch: {operation: ADD, value: {name: more}}}
+        """,
+    instead="""
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: edge, namespace: istio-system}
+        spec:
+          workloadSelector: {labels: {istio: ingressgateway}}
+          configPatches:
+            - applyTo: ROUTE_CONFIGURATION
+              match: {context: GATEWAY}
+              patch: {operation: MERGE, value: {max_direct_response_body_size_bytes: 8192}}
+        """,
+)
+
+IGNORED_REMOVE = Code(
+    "IST0154",
+    Severity.ERROR,
+    "A REMOVE that an EnvoyFilter's target does not have",
+    message="istiod ignores REMOVE of a {target}, so this patch does nothing",
+    fix="remove its virtual hosts or routes, or the Gateway's server",
+    what="A patch of an EnvoyFilter removes a route configuration.",
+    why="A listener without its route configuration answers nothing, so istiod leaves it. No log names the patch.",
+    example="""
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: edge, namespace: istio-system}
+        spec:
+          workloadSelector: {labels: {istio: ingressgateway}}
+          configPatches:
+            - {applyTo: ROUTE_CONFIGURATION, match: {context: GATEWAY}, patch: {operation: REMOVE}}
+        """,
+    instead="""
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: edge, namespace: istio-system}
+        spec:
+          workloadSelector: {labels: {istio: ingressgateway}}
+          configPatches:
+            - applyTo: ROUTE_CONFIGURATION
+              match: {context: GATEWAY}
+              patch: {operation: MERGE, value: {max_direct_response_body_size_bytes: 8192}}
+        """,
+)
