@@ -35,7 +35,7 @@ class Running:
         return subprocess.run(command, env=environment(self.home), capture_output=True, text=True, check=False).stdout
 
     def status(self) -> dict[str, Any]:
-        found = json.loads(self.ask("status", "--output", "json"))
+        found = json.loads(self.ask("status", "--output", "json") or "{}")  # a busy edge may not answer in time
         assert isinstance(found, dict)
         return found
 

@@ -9,6 +9,7 @@ import pytest
 from envoy.config.cluster.v3.cluster_pb2 import Cluster as ClusterMessage
 from envoy.config.listener.v3.listener_pb2 import Listener as ListenerMessage
 from envoy.config.route.v3.route_pb2 import RouteConfiguration as RouteMessage
+from envoy.config.trace.v3.opentelemetry_pb2 import OpenTelemetryConfig
 from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -39,7 +40,7 @@ from lockgate.gateway.model import (
 )
 from lockgate.gateway.telemetry.formats import LogFormat
 from lockgate.gateway.telemetry.model import AccessLog as TelemetryLog
-from lockgate.gateway.telemetry.model import FileLog, Telemetry
+from lockgate.gateway.telemetry.model import Collector, FileLog, Tag, Telemetry, Tracing
 from lockgate.resources.memo import Memo
 from lockgate.resources.model import ObjectKey
 from lockgate.xds.flows import LOGGER
@@ -80,6 +81,47 @@ def manager(of: Snapshot, name: str = "0.0.0.0_8080") -> Any:
     message = HttpConnectionManager()
     listener.filter_chains[0].filters[0].typed_config.Unpack(message)
     return message
+
+
+@pytest.mark.parametrize(
+    ("collector", "target"),
+    [(Collector("127.0.0.1", 4317), ""), (Collector("::1", 4318, "/v1/traces"), "http://[::1]:4318/v1/traces")],
+)
+def test_spans_go_to_the_collector_with_the_tags_of_telemetry(collector: Collector, target: str) -> None:
+    tags = (Tag("team", "literal", "edge"), Tag("tenant", "header", "x-tenant", "none"))
+    asked = Tracing("otel", "opentelemetry", "{}", 1.0, tags, max_path_length=64)
+    gateway = replace(
+        GATEWAY, workload="istio-system/istio-ingressgateway-5d6f7-x2x4z", telemetry=Telemetry(tracing=asked)
+    )
+    made = snapshot(gateway, binds=BINDS, credentials={}, access_log=AccessLog(collector=collector), memo=Memo())
+    cluster = ClusterMessage.FromString(made.resources[CLUSTER]["lockgate.otlp"].body)
+    assert bool(cluster.typed_extension_protocol_options) == (not target), "gRPC needs HTTP/2"
+    for manager in _managers(made):
+        assert manager.tracing.random_sampling.value == 100
+        assert manager.tracing.max_path_tag_length.value == 64
+        assert [tag.tag for tag in manager.tracing.custom_tags][2:] == ["team", "tenant"]
+        config = OpenTelemetryConfig()
+        manager.tracing.provider.typed_config.Unpack(config)
+        assert config.service_name == "istio-ingressgateway.istio-system"
+        assert config.http_service.http_uri.uri == target
+
+
+def test_without_a_collector_nothing_is_traced() -> None:
+    asked = Tracing("otel", "opentelemetry", "{}", 1.0)
+    made = snapshot(replace(GATEWAY, telemetry=Telemetry(tracing=asked)), binds=BINDS, credentials={}, memo=Memo())
+    assert "lockgate.otlp" not in made.resources[CLUSTER]
+    assert not any(manager.HasField("tracing") for manager in _managers(made))
+
+
+def _managers(made: Snapshot) -> list[Any]:
+    found = []
+    for name in ("0.0.0.0_8080", "0.0.0.0_8443"):
+        for chain in ListenerMessage.FromString(made.resources[LISTENER][name].body).filter_chains:
+            manager = HttpConnectionManager()
+            chain.filters[-1].typed_config.Unpack(manager)
+            found.append(manager)
+    assert len(found) == 2
+    return found
 
 
 def test_routes_and_clusters_name_what_they_were_made_from() -> None:

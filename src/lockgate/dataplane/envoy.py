@@ -26,6 +26,7 @@ from lockgate.xds import flows
 log = logging.getLogger("lockgate.dataplane")
 
 _FIRST_DELAY, _MAX_DELAY = 0.05, 5.0  # seconds between restarts, doubled while Envoy keeps crashing
+_RELEASED = 16 << 20  # bytes in a second, at most
 DRAIN_SECONDS = 10
 _LOG_BYTES, _LOG_CHECKED = 5_000_000, 60.0  # seconds
 _STEADY = 10.0  # seconds of uptime after which the delay is reset
@@ -210,6 +211,9 @@ def bootstrap(
             "address": {"pipe": {"path": str(admin_socket), "mode": 0o600}},
             "access_log": [flows.anchor()],
         },
+        # A large route configuration takes as much memory again while it is read. After some minutes without demand, it
+        # is returned to the system.
+        "memory_allocator_manager": {"bytes_to_release": _RELEASED, "memory_release_interval": "1s"},
         "stats_flush_on_admin": True,  # histograms are merged on request, not every five seconds
         "dynamic_resources": {
             "lds_config": ads,
