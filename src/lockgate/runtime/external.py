@@ -42,7 +42,8 @@ def arguments(name: str, about: Mapping[str, Any]) -> tuple[str, ...]:
             return (
                 f"--kubeconfig={kubeconfig}",
                 "--provider=aws",
-                "--registry=noop",
+                "--registry=txt",
+                f"--txt-owner-id={about['name']}",
                 "--source=ingress",
                 "--source=istio-gateway",
                 "--source=istio-virtualservice",
