@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from hashlib import blake2b
 from pathlib import Path
 
@@ -19,11 +20,15 @@ def _ephemeral_floor() -> int:
 
 
 class Ports:
-    """Assigns free ports, each once. The same edge name gets the same ports again, if they are free."""
+    """Assigns free ports to Envoys, each once. The same edge name gets the same ports again, if they are free.
+
+    An Envoy binds its ports later, and with SO_REUSEPORT, so two edges that start together could share one, and each
+    would get some of the other's connections. So an assigned port is claimed at once, under a name that both see.
+    """
 
     def __init__(self, edge: str) -> None:
         self._edge = edge
-        self._taken: set[tuple[str, int]] = set()
+        self._claims: dict[tuple[str, int], socket.socket] = {}
         self._count = min(_COUNT, max(_ephemeral_floor() - _FIRST, 1000))
 
     def free(self, address: str, desired: int, purpose: str = "") -> int:
@@ -39,15 +44,33 @@ class Ports:
 
     def release(self, address: str, port: int) -> None:
         """The port may be assigned again, as soon as nothing listens on it any more."""
-        self._taken.discard((address, port))
+        if claim := self._claims.pop((address, port), None):
+            claim.close()
 
     def _take(self, address: str, port: int) -> bool:
-        if (address, port) in self._taken:
+        if (address, port) in self._claims:
+            return False
+        claim = _claimed(address, port)
+        if claim is None:
             return False
         if not all(_is_free(address, port, kind) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM)):
+            claim.close()
             return False
-        self._taken.add((address, port))
+        self._claims[address, port] = claim
         return True
+
+
+def _claimed(address: str, port: int) -> socket.socket | None:
+    """A socket that holds the port's name in Linux' abstract namespace, which ends with the process; None if another
+    edge of this machine holds it. Elsewhere, where Envoy does not set SO_REUSEPORT, the socket has no name."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        if sys.platform == "linux":
+            claim.bind(f"\0lockgate/port/{address}:{port}")
+    except OSError:
+        claim.close()
+        return None
+    return claim
 
 
 def _is_free(address: str, port: int, kind: socket.SocketKind) -> bool:
