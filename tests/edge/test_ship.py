@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,24 @@ def test_verify_finds_no_drift_and_then_each(shipped: Up) -> None:
     assert [each["name"] for each in drifted if each["verdict"] == "drift"] == ["VirtualService shop/towpath"]
     ship(shipped, "apply", EDGE, "--yes")
     ship(shipped, "verify", EDGE, "--no-probe")
+
+
+def test_an_older_revision_is_the_way_back(shipped: Up, tmp_path: Path) -> None:
+    """What a newer one added is deleted, and the plan says which requests that changes."""
+    newer = tmp_path / "newer"
+    shutil.copytree(EDGE, newer)
+    route = (EDGE / "50-routes.yaml").read_text().partition("---")[0].replace("name: towpath", "name: blog")
+    route = route.replace("[towpath.example, www.towpath.example]", "[blog.towpath.example]")
+    (newer / "60-blog.yaml").write_text(route)
+    ship(shipped, "apply", newer, "--yes")
+    assert '"service": "shop/web:3000"' in shipped.curl("https://blog.towpath.example/")
+    back = planned(shipped, EDGE, check=2)
+    assert [each["object"] for each in back["objects"] if each["action"] == "delete"] == ["VirtualService shop/blog"]
+    assert not back["requests"]["equal"]
+    ship(shipped, "apply", EDGE, "--yes")
+    assert not planned(shipped, EDGE, check=0)["changes"]
+    records = shipped.exec("aws", "route53", "list-resource-record-sets", "--hosted-zone-id", "Z08765432TOWPATH0001")
+    assert "blog" not in records
 
 
 def test_a_field_that_somebody_else_took_is_a_conflict(shipped: Up) -> None:

@@ -13,14 +13,14 @@ from lockgate.controllers.elbv2 import read_tags
 from lockgate.controllers.external_dns.route53 import read_zone, write_records
 from lockgate.deploy.account import is_denied
 from lockgate.deploy.cluster import Refused
-from lockgate.deploy.observing import plural_of
+from lockgate.deploy.observing import plural_of, version_of
 from lockgate.deploy.performing import StepFailed
 from lockgate.deploy.planning.destruction import Destruction, destruction
 from lockgate.deploy.planning.plan import Plan
 from lockgate.deploy.planning.seen import OWNER_LABEL, Acm
 from lockgate.deploy.session import Session
 from lockgate.dns.plan import Change
-from lockgate.resources.model import ObjectKey, kinds
+from lockgate.resources.model import ObjectKey
 
 _LONG: Final = 20 * 60.0  # seconds; ACM calls a certificate in use for ten minutes after its load balancer has gone
 
@@ -145,10 +145,7 @@ class _Work:
         return found
 
     def _version(self, key: ObjectKey) -> str:
-        served = self._plan.seen.served.get((key.group, key.kind))
-        if served is not None:
-            return f"{key.group}/{served.versions[0]}"
-        return kinds()[key.group, key.kind].KIND.api_version
+        return version_of(key, self._plan.seen.served)
 
 
 async def _tagged(session: Session, found: Acm, edge: str) -> Acm:

@@ -486,6 +486,15 @@ def _manager(message: str) -> str:
     return match[1] if match else "another manager"
 
 
+def version_of(key: ObjectKey, served: Mapping[tuple[str, str], Served]) -> str:
+    """The API version in which the cluster serves a kind of which it has an object."""
+    from lockgate.resources.model import kinds
+
+    if (found := served.get((key.group, key.kind))) is not None:
+        return f"{key.group}/{found.versions[0]}"
+    return kinds()[key.group, key.kind].KIND.api_version
+
+
 def plural_of(key: ObjectKey, served: Mapping[tuple[str, str], Served]) -> str | None:
     """None for a kind that the cluster does not serve."""
     from lockgate.resources.model import kinds

@@ -17,7 +17,7 @@ from lockgate.controllers.external_dns.route53 import read_zone, write_records
 from lockgate.deploy import helm
 from lockgate.deploy.account import Account, is_denied
 from lockgate.deploy.cluster import Cluster, Refused
-from lockgate.deploy.observing import plural_of
+from lockgate.deploy.observing import plural_of, version_of
 from lockgate.deploy.planning.certificates import Choice
 from lockgate.deploy.planning.objects import ObjectChange
 from lockgate.deploy.planning.plan import Plan, Wishes, is_ready
@@ -32,6 +32,7 @@ from lockgate.deploy.planning.steps import (
     AwaitTargets,
     CreateNamespace,
     CreateZone,
+    DeleteObject,
     InstallRelease,
     RequestCertificate,
     ValidateCertificate,
@@ -99,6 +100,8 @@ class Performer:
                 await self._associate(action)
             case ApplyObject(change):
                 await self._apply(change)
+            case DeleteObject(key):
+                await self._delete(key)
             case AwaitCertificate(key):
                 await self._until(lambda: self._certified(key), str(key))
             case AwaitLoadBalancer(key):
@@ -260,6 +263,11 @@ class Performer:
                 await asyncio.sleep(1.0)
             else:
                 return
+
+    async def _delete(self, key: ObjectKey) -> None:
+        plural, version = plural_of(key, self._plan.seen.served), version_of(key, self._plan.seen.served)
+        assert plural is not None, "it was listed"
+        await self._cluster.delete(version, plural, key.name, key.namespace)
 
     def _with_arns(self, manifest: JsonObject) -> JsonObject:
         from lockgate.deploy.planning.intent import labelled

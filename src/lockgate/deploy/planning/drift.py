@@ -39,7 +39,7 @@ def rows(plan: Plan, now: datetime) -> Iterator[Row]:
 def _objects(plan: Plan) -> Iterator[Row]:
     """One row for all that is as it should be, and one for each object that is not."""
     same = sum(each.action is Action.NONE for each in plan.objects)
-    yield Row("objects", f"{len(plan.objects)} in the manifests", Verdict.FINE, f"{same} as written")
+    yield Row("objects", f"{len(plan.intent.documents)} in the manifests", Verdict.FINE, f"{same} as written")
     for change in plan.objects:
         match change.action:
             case Action.CREATE:
@@ -49,6 +49,8 @@ def _objects(plan: Plan) -> Iterator[Row]:
                 shown = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
                 who = ", ".join(dict.fromkeys(manager for _, manager in change.conflicts))
                 yield Row("object", str(change.key), Verdict.DRIFT, f"{shown} differ{f': {who}' if who else ''}")
+            case Action.DELETE:
+                yield Row("object", str(change.key), Verdict.DRIFT, "is not in the manifests")
             case Action.NONE:
                 pass
 

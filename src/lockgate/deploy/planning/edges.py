@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lockgate.deploy.planning.certificates import Choice
 from lockgate.deploy.planning.intent import Intent, labelled
+from lockgate.deploy.planning.objects import pruned
 from lockgate.deploy.planning.seen import Seen
 from lockgate.dns.model import Alias, RecordSet, Zone
 from lockgate.dns.plan import Plan as RecordPlan
@@ -31,6 +32,8 @@ def overlaid(intent: Intent, seen: Seen, arns: Mapping[str, str], installed: Ite
     """The cluster's objects as they are once the manifests are applied: as the dry run says, where there was one.
     `installed` are those that Helm will have created by then."""
     found: dict[object, Resource] = {each.key: each for each in (*installed, *seen.resources)}
+    for key in pruned(intent, seen):
+        found.pop(key, None)
     for document in intent.documents:
         model = kinds().get((document.key.group, document.key.kind))
         if model is None:

@@ -22,6 +22,7 @@ _MISSING: Final = object()
 class Action(StrEnum):
     CREATE = "create"
     UPDATE = "update"
+    DELETE = "delete"
     NONE = "none"
 
 
@@ -53,9 +54,23 @@ class ObjectChange:
 def object_changes(intent: Intent, seen: Seen, arns: Mapping[str, str]) -> tuple[ObjectChange, ...]:
     """In the order in which they are applied."""
     documents = sorted(intent.documents, key=lambda each: rank(each.key))
-    return tuple(
-        _change(each.key, labelled(each.manifest, intent.name, dict(arns)), intent.name, seen) for each in documents
+    return (
+        *(_change(each.key, labelled(each.manifest, intent.name, dict(arns)), intent.name, seen) for each in documents),
+        *(ObjectChange(key, Action.DELETE, {}, Origin(key)) for key in pruned(intent, seen)),
     )
+
+
+def pruned(intent: Intent, seen: Seen) -> list[ObjectKey]:
+    """Objects that this edge created, and that are no longer in its manifests. The first to be deleted come first."""
+    found = [
+        key
+        for key, raw in seen.raw.items()
+        if key not in intent.keys and key.kind not in _NEVER_PRUNED and not owner_of(raw, intent.name)
+    ]
+    return sorted(found, key=rank, reverse=True)
+
+
+_NEVER_PRUNED: Final = frozenset({"Namespace", "CustomResourceDefinition", "Secret"})
 
 
 def _change(key: ObjectKey, manifest: JsonObject, edge: str, seen: Seen) -> ObjectChange:

@@ -72,6 +72,13 @@ class ApplyObject:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteObject:
+    """Deletes an object of this edge that is no longer in its manifests."""
+
+    key: ObjectKey
+
+
+@dataclass(frozen=True, slots=True)
 class AwaitCertificate:
     key: ObjectKey
 
@@ -105,6 +112,7 @@ Action: TypeAlias = (
     | InstallRelease
     | Associate
     | ApplyObject
+    | DeleteObject
     | AwaitCertificate
     | AwaitLoadBalancer
     | AwaitTargets
@@ -215,11 +223,15 @@ def _cluster(given: Inputs, issued: Sequence[str]) -> Iterator[Step]:
         )
         before = [step.id]
         yield step
-    for level in _levels(given.objects):
+    for level in _levels([each for each in given.objects if each.action is not Verb.DELETE]):
         after = [*before, *issued] if any(each.key.kind == "Ingress" for each in level) else before
         made = [_applied(change, after) for change in level]
         yield from made
         before = [each.id for each in made] or before
+    for change in given.objects:
+        if change.action is Verb.DELETE:
+            title = f"delete {change.key}, which is no longer in the manifests"
+            yield Step(f"delete {change.key}", title, DeleteObject(change.key), tuple(before))
 
 
 def _levels(objects: Sequence[ObjectChange]) -> Iterator[list[ObjectChange]]:

@@ -69,7 +69,8 @@ def summary(plan: Plan) -> str:
     created = sum(each.action is Action.CREATE for each in plan.objects)
     changed = sum(each.action is Action.UPDATE for each in plan.objects)
     balancing = sum(len(group.changes) for group in plan.seen.groups)
-    parts = [f"{len(writes)} to do", f"{created} objects to create", f"{changed} to change"]
+    deleted = sum(each.action is Action.DELETE for each in plan.objects)
+    parts = [f"{len(writes)} to do", f"{created} objects to create", f"{changed} to change", f"{deleted} to delete"]
     if balancing:
         parts.append(f"{balancing} changes of load balancers")
     return f"Plan: {', '.join(parts)}; usually {low:.0f} to {max(high, 1):.0f} minutes."
@@ -88,6 +89,8 @@ def object_lines(change: ObjectChange, style: Style = plain) -> Iterator[str]:
             return
         case Action.CREATE:
             yield style(f"+ {change.key}", "add")
+        case Action.DELETE:
+            yield style(f"- {change.key}", "remove")
         case Action.UPDATE:
             yield style(f"~ {change.key}", "change")
             for field in change.fields[:_FIELDS]:
