@@ -294,4 +294,4 @@ def _is_empty(gateway: Gateway, cluster: Cluster) -> bool:
 
 
 def _settings(cluster: Cluster) -> Iterator[tuple[str, object]]:
-    return fields_of(cluster, ("name", "origin", "dns_endpoints"))
+    return fields_of(cluster, ("name", "origin", "dns_endpoints", "destination_rule"))
