@@ -65,6 +65,24 @@ def _words(line: str) -> list[str]:
     return list(lexer)
 
 
+def test_a_kustomization_is_applied(tmp_path: Path) -> None:
+    async def story() -> None:
+        folder = tmp_path / "overlay"
+        folder.mkdir()
+        manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"a": "1"}}
+        (folder / "map.yaml").write_text(yaml.safe_dump(manifest))
+        wanted = {"resources": ["map.yaml"], "namePrefix": "my-", "labels": [{"pairs": {"team": "x"}}]}
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
+        async with cluster(tmp_path) as kubernetes:
+            for expected in ("created", "unchanged"):
+                code, out, err = await kubernetes.kubectl("apply", "-k", "overlay")
+                assert (code, out) == (0, f"configmap/my-a {expected}\n"), err
+            found = await kubernetes.store.get(core.ConfigMap, "my-a", "default")
+            assert found.metadata.labels == {"team": "x"}
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
 def test_a_watch_reports_changes(tmp_path: Path) -> None:
     async def story() -> None:
         async with cluster(tmp_path) as kubernetes:
