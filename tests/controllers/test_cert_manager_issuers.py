@@ -124,6 +124,23 @@ def test_the_template_and_further_outputs_reach_the_secret(tmp_path: Path) -> No
     run_lab(tmp_path, story)
 
 
+def test_an_output_that_is_no_longer_wanted_leaves_the_secret(tmp_path: Path) -> None:
+    async def story(lab: Lab) -> None:
+        await lab.store.apply(issuer("selfsigned", selfSigned={}), manager="kubectl")
+        both = [{"type": "DER"}, {"type": "CombinedPEM"}]
+        await lab.store.apply(certificate("selfsigned", additionalOutputFormats=both), manager="kubectl")
+        await lab.ready("web")
+        await lab.store.apply(certificate("selfsigned", additionalOutputFormats=both[:1]), manager="kubectl")
+
+        async def gone() -> bool:
+            found = await lab.store.get(core.Secret, "web", "istio-system")
+            return "tls-combined.pem" not in found.data and "key.der" in found.data
+
+        await lab.until(gone, "the removal of tls-combined.pem")
+
+    run_lab(tmp_path, story)
+
+
 @pytest.mark.parametrize(
     ("manifest", "reason", "message"),
     [

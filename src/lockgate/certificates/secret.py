@@ -114,7 +114,21 @@ def is_up_to_date(secret: core.Secret, desired: JsonObject) -> bool:
         metadata["labels"].items() <= secret.metadata.labels.items()
         and metadata["annotations"].items() <= secret.metadata.annotations.items()
         and desired["data"].items() <= secret.data.items()
+        and _owned(secret, "f:data") <= desired["data"].keys()
+        and _owned(secret, "f:metadata", "f:labels") <= metadata["labels"].keys()
+        and _owned(secret, "f:metadata", "f:annotations") <= metadata["annotations"].keys()
     )
+
+
+def _owned(secret: core.Secret, *path: str) -> set[str]:
+    """The entries of a map that were applied before. Applying without them removes them."""
+    for entry in secret.metadata.managed_fields:
+        if (entry.get("manager"), entry.get("operation")) == (FIELD_MANAGER, "Apply"):
+            found = entry.get("fieldsV1") or {}
+            for name in path:
+                found = found.get(name) or {}
+            return {name.removeprefix("f:") for name in found if name != "."}
+    return set()
 
 
 def split_authority(chain: bytes) -> tuple[bytes, bytes]:
