@@ -176,7 +176,8 @@ def test_a_secret_is_compared_and_not_shown() -> None:
         ),
         (
             gateway.Gateway,
-            "workload namespace listeners routes clusters endpoints credentials filters patches http status_port",
+            "workload namespace listeners routes clusters endpoints credentials filters patches telemetry http "
+            "status_port",
         ),
         (gateway.Listener, "name bind port filter_chains origin"),
         (gateway.VirtualHost, "name domains routes require_tls"),
