@@ -44,6 +44,7 @@ def main() -> int:
         else:
             console(browser)
         os.chdir(DOCS.parent)  # lines are shown with the path that is given
+        os.environ["LOCKGATE_EDGE"] = "example"
         lockgate("up", "examples/edge", "--empty", "--detach")
         try:
             shipping.record(DOCS)
