@@ -9,7 +9,7 @@ import pytest
 
 from lockgate.deploy.planning import cost, iam, limits, versions
 from lockgate.deploy.planning.certificates import Choice, choose
-from lockgate.deploy.planning.objects import FieldChange, field_changes, merged, owner_of, rank
+from lockgate.deploy.planning.objects import FieldChange, field_changes, merged, owner_of, rank, shown
 from lockgate.deploy.planning.seen import Acm
 from lockgate.deploy.planning.steps import Inputs, State, minutes, steps
 from lockgate.ingress.stack import GroupId, Stack
@@ -107,6 +107,18 @@ def test_fields_differ_one_by_one_and_values_of_secrets_stay_hidden() -> None:
     assert [each.path for each in secret] == [("data", "key")]
     assert "b2xk" not in repr(secret)
     assert "bmV3" not in repr(secret)
+
+
+@pytest.mark.parametrize("listed", [{}, {"apiVersion": "networking.istio.io/v1", "kind": "Gateway"}])
+def test_the_version_in_which_an_object_is_read_is_no_change(listed: dict[str, Any]) -> None:
+    """Items of a list have none, and a manifest may have an older one."""
+    before = {**listed, "metadata": {"name": "edge", "generation": 1}, "spec": {"a": 1}}
+    after = {
+        "apiVersion": "networking.istio.io/v1beta1",
+        "metadata": {"name": "edge", "generation": 2},
+        "spec": {"a": 1},
+    }
+    assert list(field_changes(shown(before), shown(after))) == []
 
 
 def test_a_local_merge_keeps_what_the_manifest_does_not_have() -> None:

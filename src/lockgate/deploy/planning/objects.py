@@ -78,13 +78,13 @@ def _change(key: ObjectKey, manifest: JsonObject, edge: str, seen: Seen) -> Obje
     dry_run = seen.dry_runs.get(key)
     if before is None:
         refused = dry_run.refused if dry_run else ""
-        fields = tuple(field_changes({}, _shown(manifest), secret=key.kind == "Secret"))
+        fields = tuple(field_changes({}, shown(manifest), secret=key.kind == "Secret"))
         return ObjectChange(key, Action.CREATE, manifest, origin, fields, refused=refused)
     if dry_run is None:
         dry_run = DryRun(merged(before, manifest), local=True)
     foreign = owner_of(before, edge)
     after = dry_run.result if dry_run.result is not None else merged(before, manifest)
-    fields = tuple(field_changes(_shown(before), _shown(after), secret=key.kind == "Secret"))
+    fields = tuple(field_changes(shown(before), shown(after), secret=key.kind == "Secret"))
     action = Action.UPDATE if fields or dry_run.refused or dry_run.conflicts else Action.NONE
     return ObjectChange(
         key, action, manifest, origin, fields, foreign, dry_run.refused, dry_run.conflicts, dry_run.local
@@ -131,9 +131,11 @@ def _changes(path: tuple[str | int, ...], before: Any, after: Any) -> Iterator[F
         yield FieldChange(path, None if before is _MISSING else before, None if after is _MISSING else after)
 
 
-def _shown(raw: JsonObject) -> JsonObject:
+def shown(raw: JsonObject) -> JsonObject:
+    """Without the kind and its version: an object has all versions, and items of a list name none."""
     metadata = {key: value for key, value in raw["metadata"].items() if key not in _LEFT_OUT}
-    return {**{key: value for key, value in raw.items() if key != "status"}, "metadata": metadata}
+    kept = {key: value for key, value in raw.items() if key not in ("apiVersion", "kind", "status")}
+    return {**kept, "metadata": metadata}
 
 
 def _hashed(value: Any) -> str | None:
