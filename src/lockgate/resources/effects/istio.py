@@ -319,7 +319,7 @@ ROWS = (
             "spec.tracing.{enableIstioTags,disableContextPropagation}",
             "spec.tracing.customTags.*.{literal,formatter}.value",
             "spec.tracing.customTags.*.{environment,header}.{name,defaultValue}",
-            because="the gateway sends no spans here",
+            because="the gateway sends spans only with `up --otlp`: those of all requests, with these custom tags",
             noticed=True,
         ),
         accepted(
@@ -460,7 +460,7 @@ ROWS = (
         ),
         accepted(
             f"{MESH}.{{enableTracing,defaultProviders.tracing,defaultConfig.tracing}}.**",
-            because="the gateway sends no spans here",
+            because="the gateway sends spans only with `up --otlp`: those of all requests",
         ),
         accepted(
             f"{MESH}.meshMTLS",
