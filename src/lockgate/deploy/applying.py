@@ -26,6 +26,10 @@ class Blocked(CommandError):
     hint = "`lockgate plan` lists them"
 
 
+class NotConfirmed(CommandError):
+    """The answer was no."""
+
+
 class Progress(Protocol):
     """What a person or a CI log reads."""
 
@@ -49,7 +53,7 @@ async def apply(session: Session, progress: Progress, *, confirm: Callable[[Plan
     if not plan.todo:
         return plan
     if not confirm(plan):
-        raise Blocked("not confirmed")
+        raise NotConfirmed("not confirmed: nothing was written")
     for _ in range(_ROUNDS):
         await _round(session, plan, progress)
         plan = await session.plan()

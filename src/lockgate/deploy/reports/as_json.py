@@ -87,7 +87,7 @@ def role(plan: Plan) -> dict[str, Any]:
     return iam.cluster_role(
         plan.intent.name,
         [*written, ("", "namespaces")],
-        [(kind.KIND.group, kind.KIND.plural) for kind in READ],
+        [("", "events"), *((kind.KIND.group, kind.KIND.plural) for kind in READ)],
     )
 
 
