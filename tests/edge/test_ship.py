@@ -28,7 +28,7 @@ def shipped(empty: Up) -> Up:
     assert {each["action"] for each in plan["objects"]} == {"create"}
     assert [each["arn"] for each in plan["certificates"]] == [None]
     assert not writes(calls(empty))
-    ship(empty, "apply", EDGE, "--yes")
+    assert "All is as the manifests say." in ship(empty, "apply", EDGE, "--yes").stdout
     return empty
 
 

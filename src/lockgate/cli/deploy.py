@@ -108,18 +108,26 @@ def plan(paths: tuple[str, ...], policy: bool, out: str | None, output: str, **g
 @target_options
 @wish_options
 @click.option("--write", is_flag=True, help="Write the certificates' ARNs into the files, too.")
+@click.option("--no-verify", is_flag=True, help="Do not compare and probe the edge in the end.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-def apply(paths: tuple[str, ...], write: bool, yes: bool, **given: Any) -> int:
+def apply(paths: tuple[str, ...], write: bool, no_verify: bool, yes: bool, **given: Any) -> int:
     """Bring the edge that manifests describe to an AWS account and a cluster of EKS.
 
     Makes the plan that `lockgate plan` prints, asks, and performs its steps: hosted zone, ACM certificate with its
     validation, objects by server-side apply, load balancer, healthy targets, records. Stops at the first failure. Run
     it again to go on: what is done stays done, and nothing is stored but in the account and the cluster.
+
+    In the end it does what `lockgate verify` does, and the exit code is 1 if something differs or a host fails.
     """
-    done = asyncio.run(_applied(*given_to(paths, given), Lines(), (lambda _: True) if yes else _confirmed))
+    from lockgate.cli.verify import verified
+
+    arguments = given_to(paths, given)
+    done = asyncio.run(_applied(*arguments, Lines(), (lambda _: True) if yes else _confirmed))
     if write:
         _write(done)
-    return 0
+    if no_verify:
+        return 0
+    return asyncio.run(verified(*arguments[:3], probe=True, every=None, output="text"))
 
 
 def _write(plan: Plan) -> None:

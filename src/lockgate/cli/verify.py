@@ -50,11 +50,11 @@ def verify(paths: tuple[str, ...], no_probe: bool, watch: bool, every: float, ou
     if watch and output == "json":
         raise click.UsageError("--watch prints text")
     with suppress(KeyboardInterrupt):
-        return asyncio.run(_verified(*arguments[:3], probe=not no_probe, every=every if watch else None, output=output))
+        return asyncio.run(verified(*arguments[:3], probe=not no_probe, every=every if watch else None, output=output))
     return 130
 
 
-async def _verified(
+async def verified(
     target: Target, manifests: Manifests, options: Options, *, probe: bool, every: float | None, output: str
 ) -> int:
     from lockgate.deploy.planning.plan import Wishes

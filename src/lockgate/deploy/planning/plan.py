@@ -22,6 +22,8 @@ from lockgate.edge.objects import Objects
 from lockgate.edge.supply import Supply, supply
 from lockgate.ingress.flags import controller
 from lockgate.ingress.manifests import DEFAULTS
+from lockgate.ingress.services.ownership import is_ours
+from lockgate.ingress.world import Settings
 from lockgate.loadbalancer.network import AnyLoadBalancer
 from lockgate.resources import cert_manager as cm
 from lockgate.resources import core, networking, workloads
@@ -67,6 +69,16 @@ class Plan:
     def changes(self) -> bool:
         """Whether `apply` would write anything, or the controller has still to."""
         return bool(self.todo) or any(group.changes for group in self.seen.groups)
+
+    @property
+    def unplanned(self) -> tuple[str, ...]:
+        """What the controller makes besides, which is in no other part of the plan."""
+        flags = Settings()
+        return tuple(
+            f"{service.key}: its network load balancer; its calls, records, cost and quotas are not in this plan"
+            for service in self.edge.objects.all(core.Service)
+            if is_ours(service, flags)
+        )
 
 
 def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
