@@ -55,7 +55,8 @@ async def rig(
     try:
         for zone in before.supply.zones if zones else ():
             await aws.create_hosted_zone(zone.name, zone.zone_id or "Z1")
-        kept = [each for each in before.supply.objects if controllers or each.manifest["kind"] != "Deployment"]
+        supplied = (*before.supply.objects, *before.supply.control_plane)
+        kept = [each for each in supplied if controllers or each.manifest["kind"] != "Deployment"]
         await Loader(store).load(before.manifests, kept)
         written = {each.key for each in manifests.documents}
         for service in before.given.all(core.Service) if controllers else ():
