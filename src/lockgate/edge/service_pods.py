@@ -11,7 +11,7 @@ from lockgate.edge.rollout.template import HASH
 from lockgate.resources import core
 from lockgate.resources.model import JsonObject, ResourceT
 
-MOST_GROUPS = 10  # workloads behind one Service that are told apart
+MOST_GROUPS = 10  # workloads behind one Service, each with labels of its own
 
 
 @dataclass(frozen=True, slots=True, order=True)
