@@ -167,6 +167,14 @@ def test_prometheus_scrapes_the_same(guide: Up, tmp_path: Path) -> None:
         assert _asked(address, 'up{job="lockgate"}')[0]["value"][1] == "1"
         names = {row["metric"]["__name__"] for row in _asked(address, 'count({job="lockgate"}) by (__name__)')}
         assert {"istio_request_duration_milliseconds_bucket", "RequestCount", "TargetResponseTime_sum"} <= names
+        # What dashboards of the load balancer controller ask.
+        for query in (
+            'sum(controller_runtime_reconcile_total{controller="ingress",result="success"})',
+            'sum(aws_api_calls_total{service="Elastic Load Balancing v2"}) by (operation)',
+            "histogram_quantile(0.99, sum(aws_api_call_duration_seconds_bucket) by (le, operation))",
+            "histogram_quantile(0.9, sum(controller_runtime_reconcile_time_seconds_bucket) by (le, controller))",
+        ):
+            assert float(_asked(address, query)[0]["value"][1]) > 0, query
 
 
 # --- clients -----------------------------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from typing import Any, TypeAlias
@@ -54,6 +56,21 @@ def default_region(profile: str | None) -> str | None:
     return os.environ.get("AWS_REGION") or found  # of the AWS SDKs only boto3 does not read it
 
 
+@dataclass(frozen=True, slots=True)
+class ApiCall:
+    """A completed call. `service` is a service ID, ``Elastic Load Balancing v2``; `error` is "" for success."""
+
+    service: str
+    operation: str
+    status: int
+    error: str
+    seconds: float
+    retries: int
+
+
+Called: TypeAlias = Callable[[ApiCall], None]
+
+
 class AwsError(Exception):
     """An error response: `code` and `message` are the service's, for example ``CertificateNotFound``."""
 
@@ -93,8 +110,10 @@ class Aws:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="aws")
         self._clients: dict[str, Any] = {}
         self._paginators: dict[tuple[Any, str], Any] = {}
-        self._session: Any = None
+        self._sessions: list[Any] = []  # one, once it is needed
         self._making = threading.Lock()  # boto3 sessions are not thread-safe
+        self._called: Called | None = None
+        self._now = threading.local()  # whose call a thread makes, and since when
 
     @staticmethod
     def of_profile(profile: str | None, region: str | None) -> Aws | None:
@@ -113,6 +132,12 @@ class Aws:
             raise ValueError(str(error)) from error
         return Aws(region=session.region_name, profile=profile)
 
+    def for_caller(self, called: Called) -> Aws:
+        """The same account with the same clients, for somebody who is told of each completed call, on its thread."""
+        view = copy(self)
+        view._called = called
+        return view
+
     async def call(self, service: str, operation: str, **parameters: JsonValue) -> JsonValue:
         """`operation` is boto3's method name (``describe_listeners``). Raises `AwsError`."""
         loop = asyncio.get_running_loop()
@@ -127,6 +152,7 @@ class Aws:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _call(self, service: str, operation: str, parameters: dict[str, JsonValue]) -> JsonValue:
+        self._now.called = self._called
         with _errors(service, operation):
             return getattr(self._client(service), operation)(**parameters)
 
@@ -135,6 +161,7 @@ class Aws:
         if not client.can_paginate(operation):
             found: Sequence[JsonValue] = self._call(service, operation, parameters)[key]
             return found
+        self._now.called = self._called
         with _errors(service, operation):
             pages = self._paginator(client, operation).paginate(**parameters)
             return [item for page in pages for item in page.get(key, ())]
@@ -156,15 +183,16 @@ class Aws:
         import boto3
         from botocore.config import Config
 
-        if self._session is None:
+        if not self._sessions:
             key, secret = self._credentials
-            self._session = boto3.session.Session(
+            made = boto3.session.Session(
                 region_name=self.region,
                 aws_access_key_id=key,
                 aws_secret_access_key=secret,
                 profile_name=self._profile,
             )
-        client = self._session.client(
+            self._sessions.append(made)
+        client = self._sessions[0].client(
             service,
             endpoint_url=self._endpoint,
             # The service validates parameters, as for the components' own SDKs.
@@ -176,7 +204,27 @@ class Aws:
         )
         if self._send is not None:
             client.meta.events.register("before-send", self._hand_over)
+        client.meta.events.register("before-call", self._before)
+        client.meta.events.register("after-call", self._after)
         return client
+
+    def _before(self, **_: Any) -> None:
+        self._now.began = time.monotonic()
+
+    def _after(self, http_response: Any, parsed: Any, model: Any, **_: Any) -> None:
+        if (called := getattr(self._now, "called", None)) is None:
+            return
+        metadata = parsed.get("ResponseMetadata") or {}
+        called(
+            ApiCall(
+                model.service_model.service_id,
+                model.name,
+                http_response.status_code,
+                str((parsed.get("Error") or {}).get("Code", "")),
+                time.monotonic() - self._now.began,
+                metadata.get("RetryAttempts", 0),
+            )
+        )
 
     def _hand_over(self, request: Any, **_: Any) -> Any:
         """botocore uses the result of a `before-send` handler as the response."""

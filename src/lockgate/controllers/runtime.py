@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 from lockgate.controllers.kubernetes import Change, Kubernetes
 from lockgate.resources.model import Resource, ResourceT
@@ -22,12 +22,22 @@ log = logging.getLogger("lockgate.controllers")
 _EVENTS_COUNTED = 128  # events that a recorder remembers for counting
 
 Key = TypeVar("Key", bound=Hashable)
+Outcome: TypeAlias = Literal["success", "error", "requeue_after"]
+"""How a reconciliation ends, as controller-runtime counts it."""
 
 
 class Queue(Generic[Key]):
     """Keys waiting to be reconciled. Adding a waiting key is free; adding a running one runs it again afterwards."""
 
-    def __init__(self, *, first_delay: float = 0.05, max_delay: float = 30.0) -> None:
+    def __init__(
+        self,
+        *,
+        first_delay: float = 0.05,
+        max_delay: float = 30.0,
+        done: Callable[[Outcome, float], None] = lambda outcome, seconds: None,
+    ) -> None:
+        """`done` is told of each reconciliation, and how many seconds it took."""
+        self._done = done
         self._first_delay = first_delay
         self._max_delay = max_delay
         self._waiting: dict[Key, None] = {}
@@ -67,6 +77,7 @@ class Queue(Generic[Key]):
     async def _work(self, reconcile: Callable[[Key], Awaitable[None]], name: str) -> None:
         while True:
             key = await self._take()
+            began = time.monotonic()
             try:
                 await reconcile(key)
             except Exception as error:  # one broken object must not affect others
@@ -78,9 +89,11 @@ class Queue(Generic[Key]):
                 log.debug("%s %s", name, key, exc_info=error)
                 if key not in self._waiting:
                     self.add_after(key, delay)
+                self._done("error", time.monotonic() - began)
             else:
                 self._failures.pop(key, None)
                 self.errors.pop(key, None)
+                self._done("requeue_after" if key in self._timers else "success", time.monotonic() - began)
             finally:
                 self._running.discard(key)
                 if key in self._waiting:

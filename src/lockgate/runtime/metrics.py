@@ -1,4 +1,4 @@
-"""`/metrics`: CloudWatch's metrics of load balancers, and Istio's of gateways."""
+"""`/metrics`: CloudWatch's metrics of load balancers, their controller's own, and Istio's of gateways."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class Metrics:
         counts = "".join(of_calls(name, calls) for name, calls in apis)
         await edge.traffic.read()
         traffic = edge.traffic.totals.exposition()
-        return exposition(metrics, times) + of_web_acls(balancing.waf_counts) + counts + traffic
+        controller = edge.controller_metrics.exposition()
+        return exposition(metrics, times) + of_web_acls(balancing.waf_counts) + counts + controller + traffic
 
 
 async def _stats(edge: RunningEdge, node: str) -> Mapping[str, int]:

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from lockgate.controllers.aws import Aws
 from lockgate.controllers.aws import preload as preload_aws
 from lockgate.controllers.aws_load_balancer import AwsLoadBalancerController
+from lockgate.controllers.aws_load_balancer.metrics import ControllerMetrics
 from lockgate.controllers.cache import Mirror
 from lockgate.controllers.cert_manager import AcmeEndpoint, CertManager, Route53Access
 from lockgate.controllers.cert_manager import preload as preload_cert_manager
@@ -137,6 +138,7 @@ class RunningEdge:
         self._access_key = ("AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30))
         self._solver_secret = secrets.token_urlsafe(30)
         self.vpc_id = ""
+        self.controller_metrics = ControllerMetrics()
         self._console = console
         self.console_token = secrets.token_urlsafe(12)
         self.console_url = ""
@@ -436,7 +438,12 @@ class RunningEdge:
             self._flags_changed.clear()
             flags = self.stacks.settings
             actor = AwsLoadBalancerController(
-                self.store, self.aws, cluster_name=flags.cluster_name, vpc_id=self.vpc_id, settings=flags
+                self.store,
+                self.aws,
+                cluster_name=flags.cluster_name,
+                vpc_id=self.vpc_id,
+                settings=flags,
+                metrics=self.controller_metrics,
             )
             running = asyncio.ensure_future(actor.run())
             changed = asyncio.ensure_future(self._flags_changed.wait())

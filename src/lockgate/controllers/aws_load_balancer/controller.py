@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from lockgate.controllers.aws import Aws, AwsError
 from lockgate.controllers.aws_load_balancer import security_groups
@@ -19,6 +20,7 @@ from lockgate.controllers.aws_load_balancer.cluster import Cluster
 from lockgate.controllers.aws_load_balancer.deploy import deploy
 from lockgate.controllers.aws_load_balancer.finalizers import add_finalizer, remove_finalizer
 from lockgate.controllers.aws_load_balancer.inventory import Inventory, Unexpected
+from lockgate.controllers.aws_load_balancer.metrics import ControllerMetrics
 from lockgate.controllers.aws_load_balancer.perform import TooManyAttached
 from lockgate.controllers.aws_load_balancer.services import Services
 from lockgate.controllers.aws_load_balancer.site import Deployed, LookAgain, Site, sdk_message
@@ -65,8 +67,11 @@ class AwsLoadBalancerController:
         vpc_id: str,
         now: Callable[[], datetime] = _now,
         settings: Settings | None = None,
+        metrics: ControllerMetrics | None = None,
     ) -> None:
         self._kubernetes = kubernetes
+        metrics = metrics or ControllerMetrics()
+        aws = aws.for_caller(metrics.called)
         self._cluster = Cluster()
         self._settings = replace(settings or Settings(), cluster_name=cluster_name)
         self._reader = AccountReader(aws, self._settings, vpc_id=vpc_id)
@@ -77,9 +82,9 @@ class AwsLoadBalancerController:
             self._site, self._reader, EventRecorder(kubernetes, "service"), lambda stack: self._triggers.others(stack)
         )
         self._bindings = Bindings(self._site, EventRecorder(kubernetes, "targetGroupBinding"))
-        self._groups: Queue[GroupId] = Queue(max_delay=5.0)
-        self._service_names: Queue[Name] = Queue(max_delay=5.0)
-        self._binding_names: Queue[Name] = Queue(max_delay=5.0)
+        self._groups: Queue[GroupId] = Queue(max_delay=5.0, done=partial(metrics.reconciled, "ingress"))
+        self._service_names: Queue[Name] = Queue(max_delay=5.0, done=partial(metrics.reconciled, "service"))
+        self._binding_names: Queue[Name] = Queue(max_delay=5.0, done=partial(metrics.reconciled, "targetGroupBinding"))
         self._ungrouped: Queue[Name] = Queue()
         self._triggers = Triggers(
             self._cluster,
