@@ -209,11 +209,19 @@ def test_an_export_opens_from_a_file(guide: Up, browser: BrowserContext, tmp_pat
     page.close()
 
 
+def _in_the_background() -> None:
+    """As a shell starts a command with ``&``."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def test_a_recording_is_replayed_without_the_edge(guide: Up, browser: BrowserContext, tmp_path: Path) -> None:
     file = tmp_path / "edge.jsonl"
     lockgate = [sys.executable, "-m", "lockgate", "console"]
     recorder = subprocess.Popen(
-        [*lockgate, "--name", guide.name, "--record", str(file)], stdout=subprocess.PIPE, text=True
+        [*lockgate, "--name", guide.name, "--record", str(file)],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=_in_the_background,
     )
 
     def recorded(name: str) -> list[Any]:
@@ -228,7 +236,11 @@ def test_a_recording_is_replayed_without_the_edge(guide: Up, browser: BrowserCon
     assert "messages" in said
 
     player = subprocess.Popen(
-        [*lockgate, "--replay", str(file), "--speed", "100"], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [*lockgate, "--replay", str(file), "--speed", "100"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=_in_the_background,
     )
     try:
         assert player.stdout is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from lockgate.cli.running import folder_of
-from lockgate.cli.terminal import say
+from lockgate.cli.terminal import end_on_interrupt, say
 from lockgate.cli.up import name_option
 
 _EPILOG = """\b
@@ -36,6 +36,8 @@ def console(name: str, export: Path | None, record: Path | None, replay: Path | 
     """
     if sum(each is not None for each in (export, record, replay)) > 1:
         raise click.UsageError("--export, --record and --replay exclude each other")
+    if replay is not None or record is not None:
+        end_on_interrupt()
     if replay is not None:
         with suppress(KeyboardInterrupt):
             asyncio.run(_replay(replay, speed))

@@ -14,7 +14,7 @@ import click
 
 from lockgate.cli.options import request_headers
 from lockgate.cli.running import folder_of
-from lockgate.cli.terminal import print_data, say, style
+from lockgate.cli.terminal import end_on_interrupt, print_data, say, style
 from lockgate.cli.up import name_option, output_option
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def probe(
         return int(result.failed)
     from lockgate.probe import repeat
 
+    end_on_interrupt()
     series = repeat.Series(count, until_fails=until_fails)
     with suppress(KeyboardInterrupt):
         asyncio.run(repeat.run(target.place, request, protocol, kind, interval, series, _tell(output)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -145,3 +146,9 @@ def _colour(err: bool = False) -> bool | None:
 def style(text: str, role: str) -> str:
     """The colour of a role in a report: `pass`, `fail`, `answer`, `open`, `dim`, `bold`."""
     return paint(text, {"bold": "bold", "dim": "dim", "pass": "green", "fail": "red"}.get(role, "yellow"))
+
+
+def end_on_interrupt() -> None:
+    """SIGINT raises KeyboardInterrupt, also in a command that a shell started in the background: it ignores SIGINT."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

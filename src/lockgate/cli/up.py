@@ -11,7 +11,7 @@ import click
 
 from lockgate.cli.options import no_supply_option, read_options, values_option
 from lockgate.cli.reporters import Detached, JsonLines
-from lockgate.cli.terminal import Terminal, print_fault
+from lockgate.cli.terminal import Terminal, end_on_interrupt, print_fault
 
 if TYPE_CHECKING:
     from lockgate.edge.options import Options
@@ -120,8 +120,7 @@ def up(
         _unwind_on(signal.SIGTERM)
         return detached.detach(folder, sys.argv[1:], patience=timeout)
     _unwind_on(signal.SIGTERM, signal.SIGHUP)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell ignores it for commands in the background
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    end_on_interrupt()
     with folder.hold(parent.lock if parent else None):
         options = read_options(
             paths,

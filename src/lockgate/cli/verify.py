@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lockgate.cli.deploy import given_to, target_options
-from lockgate.cli.terminal import paint, print_data, say
+from lockgate.cli.terminal import end_on_interrupt, paint, print_data, say
 from lockgate.errors import CommandError
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def verify(paths: tuple[str, ...], no_probe: bool, watch: bool, every: float, ou
     arguments = given_to(paths, given)
     if watch and output == "json":
         raise click.UsageError("--watch prints text")
+    if watch:
+        end_on_interrupt()
     with suppress(KeyboardInterrupt):
         return asyncio.run(verified(*arguments[:3], probe=not no_probe, every=every if watch else None, output=output))
     return 130
