@@ -98,16 +98,19 @@ spec:
 
 @contextmanager
 def program() -> Iterator[int]:
-    """Sends back what each connection sends first."""
+    """Sends back all that each connection sends."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer(connection: socket.socket) -> None:
+            with suppress(OSError), connection:
+                while data := connection.recv(4096):
+                    connection.sendall(data)
 
         def serve() -> None:
             with suppress(OSError):
                 while True:
                     connection, _ = listener.accept()
-                    with connection:
-                        if data := connection.recv(4096):
-                            connection.sendall(data)
+                    threading.Thread(target=answer, args=(connection,), daemon=True).start()
 
         threading.Thread(target=serve, daemon=True).start()
         yield listener.getsockname()[1]
@@ -193,8 +196,8 @@ def test_proxy_protocol_goes_before_the_clients_bytes(edge: Up) -> None:
     with socket.create_connection(place(edge, "raw", 7000), PATIENCE) as client:
         client.sendall(b"hello")
         received = b""
-        while not received.endswith(b"hello"):
-            received += client.recv(4096)
+        while not received.endswith(b"hello") and (data := client.recv(4096)):
+            received += data
     assert received.startswith(b"\r\n\r\n\x00\r\nQUIT\n")
 
 
