@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli.options import read_options, values_option
 from lockgate.cli.progress import Lines, styled
+from lockgate.cli.shipping import Command, given_to, target_options
 from lockgate.cli.terminal import print_data, say
-from lockgate.cli.up import name_option
 
 if TYPE_CHECKING:
     from lockgate.deploy.applying import Progress
@@ -45,20 +44,6 @@ _DESTROY = """\b
 Example:
   lockgate destroy k8s/ --context staging
 """
-
-Command = Callable[..., Any]
-
-
-def target_options(command: Command) -> Command:
-    for option in (
-        click.option("--region", metavar="REGION", help="The AWS region; else the cluster's."),
-        click.option("--profile", metavar="PROFILE", help="The AWS profile; else boto3's credential chain."),
-        click.option("--context", metavar="CONTEXT", help="The context of the kubeconfig; else the current one."),
-        values_option,
-        name_option,
-    ):
-        command = option(command)
-    return command
 
 
 def wish_options(command: Command) -> Command:
@@ -218,21 +203,3 @@ async def _planned(target: Target, manifests: Manifests, options: Options, wishe
 
     async with session(target, manifests, options, wishes) as opened:
         return await opened.plan()
-
-
-def given_to(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[Target, Manifests, Options, Wishes]:
-    from lockgate.deploy.planning.plan import Wishes
-    from lockgate.deploy.session import Target
-    from lockgate.runtime.reading import files
-
-    return (
-        Target(given["context"], given["profile"], given["region"]),
-        files.load(paths, given["values"]),
-        read_options(paths, name=given["name"]),
-        Wishes(
-            given.get("install", False),
-            given.get("identity", ""),
-            given.get("force_conflicts", False),
-            given.get("adopt", False),
-        ),
-    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli.deploy import given_to, target_options
+from lockgate.cli.shipping import given_to, target_options
 from lockgate.cli.terminal import end_on_interrupt, paint, print_data, say
 from lockgate.errors import CommandError
 
