@@ -133,7 +133,7 @@ class Aws:
         return Aws(region=session.region_name, profile=profile)
 
     def for_caller(self, called: Called) -> Aws:
-        """The same account with the same clients, for somebody who is told of each completed call, on its thread."""
+        """The same account with the same clients. `called` gets each completed call of this caller, on its thread."""
         view = copy(self)
         view._called = called
         return view

@@ -36,7 +36,7 @@ class Queue(Generic[Key]):
         max_delay: float = 30.0,
         done: Callable[[Outcome, float], None] = lambda outcome, seconds: None,
     ) -> None:
-        """`done` is told of each reconciliation, and how many seconds it took."""
+        """`done` gets the outcome of each reconciliation, and how many seconds it took."""
         self._done = done
         self._first_delay = first_delay
         self._max_delay = max_delay

@@ -52,12 +52,22 @@ class Growing:
             self._read = size - _AT_ONCE
         if size == self._read:
             return []
-        with self._path.open("rb+") as file:
-            file.seek(self._read)
-            text = file.read(_AT_ONCE)
-            whole = text[: text.rfind(b"\n") + 1]
-            self._read += len(whole)
-            if _CLEARED < self._read == os.fstat(file.fileno()).st_size:
-                file.truncate(0)  # Envoy appends, so its next record is at the start
-                self._read = 0
-        return whole.splitlines()
+        found, self._read = whole_lines(self._path, self._read, at_once=_AT_ONCE, cleared=_CLEARED)
+        return found
+
+
+def whole_lines(path: Path, read: int, *, at_once: int, cleared: int) -> tuple[list[bytes], int]:
+    """The complete lines after `read` bytes of an Envoy's log, and how much has been read then.
+
+    It reads `at_once` bytes at most. A log that is read to its end is emptied if it has more than `cleared` bytes.
+    Raises OSError.
+    """
+    with path.open("rb+") as file:
+        file.seek(read)
+        text = file.read(at_once)
+        whole = text[: text.rfind(b"\n") + 1]
+        read += len(whole)
+        if cleared < read == os.fstat(file.fileno()).st_size:
+            file.truncate(0)  # Envoy appends, so its next record is at the start
+            read = 0
+    return whole.splitlines(), read

@@ -6,13 +6,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
+from lockgate.dataplane.records import whole_lines
 from lockgate.loadbalancer import connection_log, health_check_log
 from lockgate.loadbalancer.access_log import entry_of, line, object_key, start_of
 from lockgate.loadbalancer.health_check_log import Probed
@@ -87,15 +87,8 @@ class AccessLogs:
     def _new_records(self) -> list[bytes]:
         if not self.records.exists():
             return []
-        with self.records.open("rb+") as file:
-            file.seek(self._read)
-            text = file.read(AT_ONCE_BYTES)
-            whole = text[: text.rfind(b"\n") + 1]
-            self._read += len(whole)
-            if CLEARED_BYTES < self._read == os.fstat(file.fileno()).st_size:
-                file.truncate(0)  # Envoy appends, so its next record is at the start
-                self._read = 0
-        return whole.splitlines()
+        found, self._read = whole_lines(self.records, self._read, at_once=AT_ONCE_BYTES, cleared=CLEARED_BYTES)
+        return found
 
     def _note(self, records: Iterable[bytes]) -> None:
         balancers = {balancer.arn: (balancer, address) for balancer, address in self._current()}
