@@ -70,10 +70,10 @@ async def _story() -> Counter[str]:
         try:
             await started.wait()
             for number in range(WARM_UP):
-                await _cycle(edge.store, number)
+                await _cycle(edge.places.store, number)
             before = await _kept()
             for number in range(WARM_UP, WARM_UP + CYCLES):
-                await _cycle(edge.store, number)
+                await _cycle(edge.places.store, number)
             after = await _kept()
         finally:
             running.cancel()

@@ -66,7 +66,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def story(states: Sequence[State], *, patient: bool = True) -> list[str]:
     """What is reported while the edge goes through the states, each seen once."""
     heard, coming = Heard(), iter(states)
-    edge = cast(Any, SimpleNamespace(locate=lambda origin: None, proxy=SimpleNamespace(url=""), console_url=""))
+    places = SimpleNamespace(proxy=SimpleNamespace(url=""), console_url="")
+    edge = cast(Any, SimpleNamespace(locate=lambda origin: None, places=places))
 
     class Over(Exception):
         pass

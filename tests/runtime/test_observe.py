@@ -43,7 +43,7 @@ def zones() -> tuple[Zone, ...]:
 
 def test_only_missing_hosts_are_asked_about_while_records_are_made() -> None:
     dns = Dns("a.example")
-    edge: Any = SimpleNamespace(dns=dns, addresses={"lb": "127.0.0.2"})
+    edge: Any = SimpleNamespace(places=SimpleNamespace(dns=dns), addresses={"lb": "127.0.0.2"})
     observer = Observer(edge)
 
     def resolved(current: tuple[Zone, ...]) -> tuple[set[str], list[str]]:
@@ -64,7 +64,7 @@ def test_only_missing_hosts_are_asked_about_while_records_are_made() -> None:
 def test_hosts_that_resolved_are_doubted_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lockgate.runtime.observe._DOUBTED_EVERY", 0.0)
     dns = Dns("a.example")
-    observer = Observer(cast(Any, SimpleNamespace(dns=dns, addresses={})))
+    observer = Observer(cast(Any, SimpleNamespace(places=SimpleNamespace(dns=dns), addresses={})))
     assert set(asyncio.run(observer._which_resolve(HOSTS, zones()))) == {"a.example"}
     dns.resolving = set()
     assert set(asyncio.run(observer._which_resolve(HOSTS, zones()))) == set()
@@ -72,7 +72,7 @@ def test_hosts_that_resolved_are_doubted_after_a_while(monkeypatch: pytest.Monke
 
 def test_another_load_balancer_address_is_a_reason_to_ask_again() -> None:
     dns = Dns("a.example")
-    edge: Any = SimpleNamespace(dns=dns, addresses={"lb": "127.0.0.2"})
+    edge: Any = SimpleNamespace(places=SimpleNamespace(dns=dns), addresses={"lb": "127.0.0.2"})
     observer, current = Observer(edge), zones()
     assert set(asyncio.run(observer._which_resolve(HOSTS, current))) == {"a.example"}
     dns.resolving = {"c.example"}
@@ -128,13 +128,13 @@ def test_a_gateway_is_settled_only_once_its_configuration_has_the_secret_that_wa
 
 def edge_of(store: Store, istiod: Istiod, published: dict[str, Snapshot]) -> SimpleNamespace:
     """An edge whose Envoy accepts everything at once."""
+    ads = SimpleNamespace(is_settled=lambda _: True, rejections=lambda _: (), snapshot=published.__getitem__)
     return SimpleNamespace(
-        store=store,
+        places=SimpleNamespace(store=store, ads=ads),
         istiod=istiod,
         nodes=SimpleNamespace(current=True),
         workloads=SimpleNamespace(current=True),
         envoys={"gateway": SimpleNamespace(pid=1, restarts=0, trouble="")},
-        ads=SimpleNamespace(is_settled=lambda _: True, rejections=lambda _: (), snapshot=published.__getitem__),
     )
 
 

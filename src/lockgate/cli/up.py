@@ -183,7 +183,7 @@ def _console(watched: Watched) -> Application:
     from lockgate.console.live import Live
     from lockgate.console.server import application
 
-    return application(Live(watched), token=watched.edge.console_token)
+    return application(Live(watched), token=watched.edge.places.console_token)
 
 
 def _unwind_on(*numbers: signal.Signals) -> None:

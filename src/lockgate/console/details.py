@@ -61,7 +61,7 @@ def _envoy(watched: Watched, node: Node) -> str:
     from lockgate.xds.view import snapshot_json
 
     name, filters = node.envoy
-    snapshot = watched.edge.ads.snapshot(name) if name else EMPTY
+    snapshot = watched.edge.places.ads.snapshot(name) if name else EMPTY
     # A glob of `xds.view` would take the brackets of a name as a set of characters.
     shown = snapshot_json(snapshot, tuple(each.replace("[", "[[]") for each in filters)) if filters else {}
     return json.dumps(shown, indent=2) if shown else ""

@@ -86,7 +86,7 @@ class Looking:
     def _identity(self) -> tuple[object, ...]:
         """Objects that stay the same ones while nothing of the edge changes."""
         running = self._watched.edge
-        kinds = running.store.storage.snapshot()
+        kinds = running.places.store.storage.snapshot()
         balancing = running.load_balancing
         return (
             *(objects for kind, objects in kinds.items() if kind not in _UNRELATED),
@@ -126,10 +126,10 @@ class Looking:
     async def _chain(self, reference: str) -> bytes:
         running = self._watched.edge
         if not reference.startswith("Secret "):
-            material = await running.aws_api.certificate_material(reference)
+            material = await running.places.aws_api.certificate_material(reference)
             return material[0].encode() if material else b""
         namespace, _, name = reference.removeprefix("Secret ").partition("/")
-        stored = running.store.storage.snapshot().get(("", "Secret"), {}).get((namespace, name))
+        stored = running.places.store.storage.snapshot().get(("", "Secret"), {}).get((namespace, name))
         return stored.parsed(core.Secret).decoded.get("tls.crt", b"") if stored else b""
 
 

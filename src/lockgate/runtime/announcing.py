@@ -68,7 +68,7 @@ class Announcing:
         garbage.leave_out_what_is()
         self.report(self.last.faults)
         log.info("ready")
-        self._reporter.ready(self.last, self._seconds(), self._edge.proxy.url, self._edge.console_url)
+        self._reporter.ready(self.last, self._seconds(), self._edge.places.proxy.url, self._edge.places.console_url)
         while True:
             took = await self._observe()
             self._print_changes()

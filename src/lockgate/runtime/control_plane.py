@@ -33,7 +33,7 @@ class ControlPlane:
         """The local port behind a port of istiod's Pod; None if istiod does not listen on it."""
         if port not in (*PAGES, XDS):
             return None
-        self._pods = await self._edge.store.list(core.Pod, labels={PROXY_LABEL: "istio"})
+        self._pods = await self._edge.places.store.list(core.Pod, labels={PROXY_LABEL: "istio"})
         async with self._starting:
             if port not in self._ports:
                 await self._start(pod)
@@ -50,20 +50,20 @@ class ControlPlane:
             authenticate=self._is_valid,
             http=lambda name: pages.page(f"/debug/{name}") or f"no debug page {name}".encode(),
         )
-        chain, key = (each.encode() for each in edge.trust.key_pair(["istiod.istio-system.svc"]))
+        chain, key = (each.encode() for each in edge.places.trust.key_pair(["istiod.istio-system.svc"]))
         xds = await ads.start(key, chain)
         edge.closing(ads.stop)
         self._ports |= {**dict.fromkeys(PAGES, server.port), XDS: xds}
 
     def _is_valid(self, token: str) -> bool:
         try:
-            self._edge.store.tokens.authenticate(token, (_AUDIENCE,))
+            self._edge.places.store.tokens.authenticate(token, (_AUDIENCE,))
         except InvalidToken:
             return False
         return True
 
     def _proxies(self) -> list[ConnectedProxy]:
-        ads = self._edge.ads
+        ads = self._edge.places.ads
         return [
             ConnectedProxy(pod.name, pod.namespace, CLUSTER, ISTIO_VERSION, ads.nonces(node), ads.snapshot(node))
             for pod in self._pods

@@ -46,7 +46,7 @@ class Metrics:
             *flows(stats, balancing.network_load_balancers, lambda group: balancing.target_states(group).values()),
         )
         times = response_times(await _answer(edge, "alb", "/stats/prometheus?filter=upstream_rq_time"))
-        apis = (("aws", edge.aws_api.faults.calls), ("kubernetes", edge.kubernetes_api.faults.calls))
+        apis = (("aws", edge.places.aws_api.faults.calls), ("kubernetes", edge.places.kubernetes_api.faults.calls))
         counts = "".join(of_calls(name, calls) for name, calls in apis)
         await edge.traffic.read()
         traffic = edge.traffic.totals.exposition()

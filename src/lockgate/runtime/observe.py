@@ -37,10 +37,10 @@ class Observer:
     async def observe(self) -> State:
         edge, supply = self._edge, self._edge.supply
         arns = [certificate.arn for certificate in supply.certificates] if supply else []
-        issued = [arn for arn in arns if await edge.aws_api.certificate_material(arn) is not None]
-        zones = await edge.dns.zones()
+        issued = [arn for arn in arns if await edge.places.aws_api.certificate_material(arn) is not None]
+        zones = await edge.places.dns.zones()
         resolved = await self._which_resolve(supply.hosts if supply else (), zones)
-        self._cluster = Cluster(edge.store.storage.snapshot(), self._cluster)
+        self._cluster = Cluster(edge.places.store.storage.snapshot(), self._cluster)
         return State(
             about=edge.about(),
             files=edge.manifests.files if edge.manifests else (),
@@ -80,7 +80,7 @@ class Observer:
         for host in hosts:
             if published is not None and not published.may_have(host):
                 continue
-            if host not in found and (addresses := await edge.dns.addresses_of(host.replace("*", "any", 1))):
+            if host not in found and (addresses := await edge.places.dns.addresses_of(host.replace("*", "any", 1))):
                 found[host] = tuple(addresses)
             await pace.keep()
         self._zones, self._asked, self._resolved = zones, asked, found
@@ -127,9 +127,9 @@ def proxy(edge: RunningEdge, node: str) -> Proxy:
         pid=envoy.pid,
         restarts=envoy.restarts,
         trouble=envoy.trouble,
-        settled=edge.ads.is_settled(node) and (gateway is None or (_followed(edge) and edge.istiod.current)),
-        rejections=edge.ads.rejections(node),
-        snapshot=edge.ads.snapshot(node),
+        settled=edge.places.ads.is_settled(node) and (gateway is None or (_followed(edge) and edge.istiod.current)),
+        rejections=edge.places.ads.rejections(node),
+        snapshot=edge.places.ads.snapshot(node),
         gateway=gateway.gateway if gateway else None,
     )
 
@@ -137,4 +137,4 @@ def proxy(edge: RunningEdge, node: str) -> Proxy:
 def _followed(edge: RunningEdge) -> bool:
     """Whether the controllers know all that is in the Kubernetes API. They do not know of a Secret that was just
     written, so what they made and Envoy acknowledged before is not what Envoy should serve."""
-    return edge.store.followed and edge.nodes.current and edge.workloads.current
+    return edge.places.store.followed and edge.nodes.current and edge.workloads.current

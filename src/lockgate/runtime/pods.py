@@ -64,7 +64,9 @@ class Pods:
             async for line in _of_file(envoy.log_file):
                 yield line
             return
-        journals = [found for _, (_, number) in await self._ports(pod) if (found := self._edge.echo.journal(number))]
+        journals = [
+            found for _, (_, number) in await self._ports(pod) if (found := self._edge.places.echo.journal(number))
+        ]
         if not journals:
             said = next((each.message for each in pod.status.conditions if each.type == "lockgate.dev/StandIn"), "")
             yield Line(datetime.now(UTC), said or "Lockgate runs no containers.")
@@ -107,7 +109,7 @@ class Pods:
 
     async def _ports(self, pod: core.Pod) -> list[tuple[int, Address]]:
         """The Pod's ports, as its Services name them, and the addresses on this machine that answer for them."""
-        store = self._edge.store
+        store = self._edge.places.store
         services = {each.name: each for each in await store.list(core.Service, pod.namespace)}
         found: list[tuple[int, Address]] = []
         for each in await store.list(core.EndpointSlice, pod.namespace):

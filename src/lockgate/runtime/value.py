@@ -15,7 +15,7 @@ async def edge_value(edge: RunningEdge) -> Edge:
     balancing = edge.load_balancing
     return from_state(
         _resources(edge),
-        await edge.aws_api.hosted_zones(),
+        await edge.places.aws_api.hosted_zones(),
         (*balancing.load_balancers, *balancing.network_load_balancers),
         await _certificates(edge),
         stacks=edge.stacks,
@@ -24,7 +24,7 @@ async def edge_value(edge: RunningEdge) -> Edge:
 
 def _resources(edge: RunningEdge) -> Iterator[Resource]:
     """Every object of a kind with a model."""
-    for group_kind, objects in edge.store.storage.snapshot().items():
+    for group_kind, objects in edge.places.store.storage.snapshot().items():
         if (model := kinds().get(group_kind)) is not None:
             yield from (stored.parsed(model) for stored in objects.values())
 
@@ -35,7 +35,7 @@ async def _certificates(edge: RunningEdge) -> dict[str, Certificate]:
     arns = {arn for listener in listeners for arn in listener.certificates}
     found: dict[str, Certificate] = {}
     for arn in arns:
-        material = await edge.aws_api.certificate_material(arn)
+        material = await edge.places.aws_api.certificate_material(arn)
         if material is not None:
             names = alternative_names(load_chain(material[0].encode())[0])
             found[arn] = Certificate(names["spec.dnsNames"], "ACM")
