@@ -106,5 +106,8 @@ def _patches(one: istio.EnvoyFilter, node: Mapping[str, str]) -> Iterator[Patch]
 def _is_of_proxy(proxy: istio.ProxyMatch | None, node: Mapping[str, str]) -> bool:
     if proxy is None:
         return True
-    found = not proxy.proxy_version or full_match(f".*(?:{proxy.proxy_version}).*", node["ISTIO_VERSION"])
-    return found and all(node.get(name) == value for name, value in proxy.metadata.items())
+    return is_of_version(proxy) and all(node.get(name) == value for name, value in proxy.metadata.items())
+
+
+def is_of_version(proxy: istio.ProxyMatch) -> bool:
+    return not proxy.proxy_version or full_match(f".*(?:{proxy.proxy_version}).*", ISTIO_VERSION)

@@ -114,6 +114,37 @@ UNSERVED_PATCH = Code(
         """,
 )
 
+UNMATCHED_PATCH = Code(
+    "LG2048",
+    Severity.WARNING,
+    "A patch of an EnvoyFilter that matches nothing",
+    message="the patch changes nothing at the gateway: {reason}",
+    fix="correct the patch's `match`",
+    what="No listener, filter, route or cluster of the gateway is what the `match` of a patch asks for. Listeners have "
+    "the ports of the Pod (8443), and route configurations those of the Gateway (443).",
+    why="istiod leaves such a patch out, and neither its log nor the EnvoyFilter's status says so.",
+    example="""
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: timeout, namespace: istio-system}
+        spec:
+          configPatches:
+            - applyTo: CLUSTER
+              match: {context: GATEWAY, cluster: {service: nobody.shop.svc.cluster.local}}
+              patch: {operation: MERGE, value: {connect_timeout: 5s}}
+        """,
+    instead="""
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: timeout, namespace: istio-system}
+        spec:
+          configPatches:
+            - applyTo: CLUSTER
+              match: {context: GATEWAY}
+              patch: {operation: MERGE, value: {connect_timeout: 5s}}
+        """,
+)
+
 UNUSABLE_TELEMETRY = Code(
     "LG2045",
     Severity.WARNING,

@@ -16,6 +16,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     HttpFilter,
 )
 
+from lockgate.gateway import patch_matches as matches
 from lockgate.gateway.patches import Patch
 from lockgate.xds.gateway.patch_values import merge, merge_filter, merged, value_of
 from lockgate.xds.protobuf import Message, pack, serialised
@@ -24,7 +25,7 @@ Patches: TypeAlias = Sequence[Patch]
 
 LISTENERS: Final = ("LISTENER", "LISTENER_FILTER", "FILTER_CHAIN", "NETWORK_FILTER", "HTTP_FILTER")
 ROUTES: Final = ("ROUTE_CONFIGURATION", "VIRTUAL_HOST", "HTTP_ROUTE")
-_MANAGER: Final = "envoy.filters.network.http_connection_manager"
+MANAGER: Final = "envoy.filters.network.http_connection_manager"
 _ACTIONS: Final = {"route": "ROUTE", "redirect": "REDIRECT", "direct_response": "DIRECT_RESPONSE"}
 # Filters of a real gateway that are not served here, each with the next one: patches may be relative to them.
 _ABSENT: Final = (
@@ -41,7 +42,7 @@ _ABSENT: Final = (
 def listener(body: bytes, patches: Patches, port: int) -> bytes | None:
     """`port` is the listener's as Istio sees it. None if a patch removes the listener."""
     message = Listener.FromString(body)
-    mine = [patch for patch in patches if _listener_matches(patch, message.name, port)]
+    mine = [patch for patch in patches if matches.listener(patch.listener, message.name, port) is None]
     for patch in mine:
         if patch.apply_to == "LISTENER" and patch.operation == "REMOVE":
             return None
@@ -60,7 +61,7 @@ def listener(body: bytes, patches: Patches, port: int) -> bytes | None:
 
 def _chain(chain: Message, patches: Patches) -> bool:
     """Whether the chain stays."""
-    mine = [patch for patch in patches if _chain_matches(patch, chain)]
+    mine = [patch for patch in patches if _is_of(patch, chain)]
     for patch in mine:
         if patch.apply_to == "FILTER_CHAIN" and patch.operation == "REMOVE":
             return False
@@ -68,13 +69,15 @@ def _chain(chain: Message, patches: Patches) -> bool:
             _merge_with_socket(chain, value_of(patch))
     own = [patch for patch in mine if patch.apply_to == "NETWORK_FILTER"]
     for patch in own:
-        _positioned(chain.filters, patch, _filter_name(patch))
+        _positioned(chain.filters, patch, matches.filter_name(patch.listener))
     for each in chain.filters:
         for patch in own:
-            if patch.operation == "MERGE" and _filter_name(patch) in ("", each.name):
+            if patch.operation == "MERGE" and _names(patch, each):
                 merge_filter(each, value_of(patch))
-        if each.name == _MANAGER:
-            of_http = [p for p in mine if p.apply_to == "HTTP_FILTER" and _filter_name(p) in ("", each.name)]
+        if each.name == MANAGER:
+            of_http = [
+                p for p in mine if p.apply_to == "HTTP_FILTER" and matches.filter_name(p.listener) in ("", each.name)
+            ]
             if of_http:
                 _http_filters(each, of_http)
     return True
@@ -85,7 +88,7 @@ def _discover(chains: Iterable[Message], extensions: Iterable[Message]) -> None:
     known = {each.name: each.typed_config for each in extensions}
     for each in (found for chain in chains for found in chain.filters) if known else ():
         manager = HttpConnectionManager()
-        if each.name == _MANAGER and each.typed_config.Unpack(manager):
+        if each.name == MANAGER and each.typed_config.Unpack(manager):
             for one in manager.http_filters:
                 _discovered(one, known)
             each.typed_config.CopyFrom(pack(manager))
@@ -102,19 +105,19 @@ def _http_filters(each: Message, patches: Patches) -> None:
     manager = HttpConnectionManager()
     if not each.typed_config.Unpack(manager):
         return
-    _replace(manager.http_filters, _with_absent(manager.http_filters))
+    _replace(manager.http_filters, with_absent(manager.http_filters))
     for patch in patches:
-        _positioned(manager.http_filters, patch, _sub_filter_name(patch))
+        _positioned(manager.http_filters, patch, matches.sub_filter_name(patch.listener))
     for one in manager.http_filters:
         for patch in patches:
-            if patch.operation == "MERGE" and _sub_filter_name(patch) in ("", one.name):
+            if patch.operation == "MERGE" and matches.sub_filter_name(patch.listener) in ("", one.name):
                 merge_filter(one, value_of(patch))
     absent = {name for name, _ in _ABSENT}
     _replace(manager.http_filters, [one for one in manager.http_filters if one.name not in absent or _is_real(one)])
     each.typed_config.CopyFrom(pack(manager))
 
 
-def _with_absent(filters: Iterable[Message]) -> list[Message]:
+def with_absent(filters: Iterable[Message]) -> list[Message]:
     found: list[Message] = []
     for each in filters:
         found += (HttpFilter(name=name) for name, after in _ABSENT if after == each.name)
@@ -126,35 +129,24 @@ def _is_real(one: Message) -> bool:
     return bool(one.WhichOneof("config_type"))
 
 
-def _listener_matches(patch: Patch, name: str, port: int) -> bool:
-    match = patch.listener
-    return match is None or (match.name in ("", name) and match.port_number in (0, port))
+def _names(patch: Patch, each: Message) -> bool:
+    return matches.filter_name(patch.listener) in ("", each.name)
 
 
-def _chain_matches(patch: Patch, chain: Message) -> bool:
-    match = patch.listener.filter_chain if patch.listener else None
-    if match is None:
-        return True
+def _is_of(patch: Patch, chain: Message) -> bool:
+    return chain_mismatch(patch, chain) is None
+
+
+def chain_mismatch(patch: Patch, chain: Message) -> matches.Mismatch | None:
     own = chain.filter_chain_match
-    protocols = match.application_protocols.split(",") if match.application_protocols else ()
-    return (
-        match.name in ("", chain.name)
-        and (not match.sni or match.sni in own.server_names)
-        and match.transport_protocol in ("", own.transport_protocol)
-        and all(each in own.application_protocols for each in protocols)
-        and match.destination_port in (0, own.destination_port.value)
+    return matches.chain(
+        patch.listener.filter_chain if patch.listener else None,
+        chain.name,
+        own.server_names,
+        own.transport_protocol,
+        own.application_protocols,
+        own.destination_port.value,
     )
-
-
-def _filter_name(patch: Patch) -> str:
-    chain = patch.listener.filter_chain if patch.listener else None
-    return chain.filter.name if chain and chain.filter else ""
-
-
-def _sub_filter_name(patch: Patch) -> str:
-    chain = patch.listener.filter_chain if patch.listener else None
-    found = chain.filter.sub_filter if chain and chain.filter else None
-    return found.name if found else ""
 
 
 def _positioned(parts: Any, patch: Patch, wanted: str) -> None:
@@ -215,7 +207,7 @@ def _merge_with_socket(into: Message, other: Message) -> None:
 def routes(body: bytes, patches: Patches, port: int) -> bytes:
     """`port` is the Gateway's, 80 for the route configuration ``http.8080``."""
     message = RouteConfiguration.FromString(body)
-    mine = [patch for patch in patches if _routes_match(patch, message.name, port)]
+    mine = [patch for patch in patches if matches.routes(patch.route, message.name, port) is None]
     for patch in mine:
         if (patch.apply_to, patch.operation) == ("ROUTE_CONFIGURATION", "MERGE"):
             merge(message, value_of(patch))
@@ -227,14 +219,14 @@ def routes(body: bytes, patches: Patches, port: int) -> bytes:
 
 def _host(host: Message, patches: Patches) -> Message | None:
     for patch in patches:
-        if patch.apply_to == "VIRTUAL_HOST" and _host_matches(patch, host):
+        if patch.apply_to == "VIRTUAL_HOST" and _is_on(patch, host):
             if patch.operation == "REMOVE":
                 return None
             if patch.operation == "MERGE":
                 merge(host, value_of(patch))
             elif patch.operation == "REPLACE":
                 host = type(host).FromString(serialised(value_of(patch)))
-    own = [patch for patch in patches if patch.apply_to == "HTTP_ROUTE" and _host_matches(patch, host)]
+    own = [patch for patch in patches if patch.apply_to == "HTTP_ROUTE" and _is_on(patch, host)]
     if own:
         kept = [route for route in host.routes if _route(route, own)]
         for patch in own:
@@ -247,7 +239,7 @@ def _host(host: Message, patches: Patches) -> Message | None:
 def _route(route: Message, patches: Patches) -> bool:
     """Whether the route stays."""
     for patch in patches:
-        if _route_matches(patch, route) is not False:
+        if _is_about(patch, route) is not False:
             if patch.operation == "REMOVE":
                 return False
             if patch.operation == "MERGE":
@@ -258,40 +250,21 @@ def _route(route: Message, patches: Patches) -> bool:
 def _route_placed(kept: list[Message], patch: Patch) -> list[Message]:
     """INSERT_FIRST of a route that is relative to another needs the other."""
     if patch.operation == "INSERT_FIRST" and patch.route and patch.route.vhost and patch.route.vhost.route:
-        return [value_of(patch), *kept] if any(_route_matches(patch, each) for each in kept) else kept
-    placed = _placed(kept, patch, lambda route: _route_matches(patch, route))
+        return [value_of(patch), *kept] if any(_is_about(patch, each) for each in kept) else kept
+    placed = _placed(kept, patch, lambda route: _is_about(patch, route))
     return kept if placed is None else placed
 
 
-def _routes_match(patch: Patch, name: str, port: int) -> bool:
-    match = patch.route
-    if match is None:
-        return True
-    # Names of HTTPS servers tell the Gateway: https.<port>.<port's name>.<name>.<namespace>.
-    parts = name.split(".")
-    told = (parts[2], f"{parts[4]}/{parts[3]}") if parts[0] == "https" and len(parts) == 5 else ("", "")
-    return (
-        match.name in ("", name)
-        and match.port_number in (0, port)
-        and match.port_name in ("", told[0])
-        and match.gateway in ("", told[1])
-    )
+def _is_on(patch: Patch, host: Message) -> bool:
+    return matches.virtual_host(patch.route, host.name, host.domains) is None
 
 
-def _host_matches(patch: Patch, host: Message) -> bool:
-    match = patch.route.vhost if patch.route else None
-    if match is None:
-        return True
-    return match.name in ("", host.name) and (not match.domain_name or match.domain_name in host.domains)
-
-
-def _route_matches(patch: Patch, route: Message) -> bool | None:
+def _is_about(patch: Patch, route: Message) -> bool | None:
     """None if the patch is about every route."""
-    match = patch.route.vhost.route if patch.route and patch.route.vhost else None
-    if match is None:
+    if not (patch.route and patch.route.vhost and patch.route.vhost.route):
         return None
     action = _ACTIONS.get(route.WhichOneof("action") or "", "ANY")
-    return match.name in ("", route.name) and (match.action == "ANY" or match.action == action)
+    return matches.route(patch.route, route.name, action) is None
 
 
 # --- clusters ----------------------------------------------------------------------------------------------------
@@ -301,7 +274,7 @@ def cluster(body: bytes, patches: Patches) -> bytes | None:
     """None if a patch removes the cluster."""
     message = Cluster.FromString(body)
     for patch in patches:
-        if not _cluster_matches(patch, message.name):
+        if matches.cluster(patch.cluster, message.name) is not None:
             continue
         if patch.operation == "REMOVE":
             return None
@@ -313,18 +286,3 @@ def cluster(body: bytes, patches: Patches) -> bytes | None:
             else:
                 _merge_with_socket(message, value)
     return serialised(message)
-
-
-def _cluster_matches(patch: Patch, name: str) -> bool:
-    match = patch.cluster
-    if match is None:
-        return True
-    if match.name:
-        return match.name == name
-    parts = name.split("|")
-    _, port, subset, host = parts if len(parts) == 4 else ("", "0", "", name)
-    return (
-        match.subset in ("", subset)
-        and match.service in ("", host)
-        and (match.port_number == 0 or str(match.port_number) == port)
-    )
