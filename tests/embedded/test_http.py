@@ -14,6 +14,7 @@ from lockgate.embedded import http
 from lockgate.embedded.asgi import Receive, Scope, Send
 from lockgate.embedded.hosts import is_own
 from lockgate.embedded.http import Server, serve
+from lockgate.embedded.upgrades import Upgrading
 
 NAMES = ("keys.example",)
 
@@ -170,6 +171,22 @@ def test_a_head_that_never_ends_and_a_silent_client_are_cut_off() -> None:
         async with _serving(idle=0.2) as server:
             assert await _say(server) == b""
             assert await _say(server, b"GET / HTTP/1.1\r\nHost: lo", b"calhost\r\n") == b""
+
+    _run(story())
+
+
+def test_a_connection_that_its_client_closed_is_not_kept() -> None:
+    async def refused(upgrading: Upgrading) -> None:
+        upgrading.writer.close()
+
+    async def story() -> None:
+        async with _serving(upgrade=("spdy/3.1", refused)) as server:
+            existing = asyncio.all_tasks()
+            reader, writer = await asyncio.open_connection(server.host, server.port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            writer.close()
+            await asyncio.wait_for(asyncio.gather(*(asyncio.all_tasks() - existing), return_exceptions=True), 10)
 
     _run(story())
 

@@ -13,7 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
+from lockgate.embedded.memory import give_back
+
 _LONGEST_HEAD = 64 * 1024
+_MANY = 50  # closed connections whose memory is worth returning: each had some 300 KB
+_SOON = 1.0  # s
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +46,28 @@ async def serve_with_upgrades(
 ) -> None:
     """As hypercorn's `serve`, on a listening socket until `stopping`. `take_over` gets the connections that upgrade to
     `protocol` (in lower case)."""
-    from hypercorn.asyncio.tcp_server import TCPServer
     from hypercorn.asyncio.worker_context import WorkerContext
     from hypercorn.utils import wrap_app
+
+    from lockgate.embedded.connections import Connection
 
     loop, context = asyncio.get_running_loop(), WorkerContext(None)
     wrapped = wrap_app(application, config.wsgi_max_body_size, "asgi")
     connections: set[asyncio.Task[None]] = set()
+    closed = 0
+
+    def ended(task: asyncio.Task[None]) -> None:
+        nonlocal closed
+        connections.discard(task)
+        closed += 1
+        if closed % _MANY == 0:
+            loop.call_later(_SOON, give_back)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         connections.add(task)
-        task.add_done_callback(connections.discard)
+        task.add_done_callback(ended)
         try:
             head = await asyncio.wait_for(_head(reader), config.keep_alive_timeout)
             upgrading = _upgrading(head, reader, writer, protocol)
@@ -64,7 +77,7 @@ async def serve_with_upgrades(
             upgrading, head = None, b""
         if upgrading is None and head:
             again = cast(asyncio.StreamReader, _Again(head, reader))
-            await TCPServer(wrapped, loop, config, context, {}, again, writer)
+            await Connection(wrapped, loop, config, context, {}, again, writer)
             return
         with suppress(OSError, ssl.SSLError):
             writer.close()

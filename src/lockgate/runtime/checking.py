@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable
 
 from lockgate.edge.edge import Edge
 from lockgate.edge.manifests import Manifests
+from lockgate.embedded.memory import give_back
 from lockgate.resources.diagnostics import Diagnostic
 from lockgate.resources.faults import Severity
-from lockgate.runtime import garbage
 from lockgate.runtime.parts import Reporter, counted
 from lockgate.runtime.running import RunningEdge
 
@@ -76,7 +76,7 @@ class Checking:
         else:  # the files are being loaded again
             self._value = from_manifests(manifests, self._edge.options, self._value)
         found = outcome(self._value, manifests).findings
-        garbage.give_back()  # what the start or the load has freed, too
+        give_back()  # what the start or the load has freed, too
         return tuple(each.diagnostic for each in found if each.code in ANALYZED)
 
     def _report(self, findings: Iterable[Diagnostic]) -> None:

@@ -511,6 +511,27 @@ def test_a_watch_ends_when_its_time_is_up() -> None:
     asyncio.run(asyncio.wait_for(story(), 20))
 
 
+def test_watches_of_the_same_share_what_they_send() -> None:
+    async def story() -> None:
+        store = Store()
+        form = Form.of(Request("GET", MAPS, {}, {}), core.ConfigMap.KIND, "v1", store.clock)
+        watches = [
+            Watch(form, "", lambda _: True, revision=store.storage.revision, view=view) for view in ("a", "a", "b")
+        ]
+        chunks = [lines(store.storage, watch) for watch in watches]
+        assert [await anext(each) for each in chunks] == [b"", b"", b""]
+        following = [asyncio.ensure_future(anext(each)) for each in chunks]
+        await asyncio.sleep(0)
+        for name in ("one", "two"):
+            await store.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
+        first, second, other = await asyncio.gather(*following)
+        assert first is second
+        assert first == other
+        assert [json.loads(line)["object"]["metadata"]["name"] for line in first.splitlines()] == ["one", "two"]
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+
+
 def test_a_watch_of_an_expired_revision_is_reported(tmp_path: Path) -> None:
     async def story() -> None:
         async with streaming(tmp_path) as (kubernetes, http):

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
+import msgspec
+
 from lockgate.embedded.asgi import Receive, Scope, Send
 from lockgate.resources.status import ApiError, BadRequest
 from lockgate.resources.unicode import visible
@@ -17,6 +19,7 @@ from lockgate.resources.unicode import visible
 _AT_ONCE = 50  # items that are encoded without a pause
 _CHUNK = 256 * 1024  # bytes of a body that are sent without a pause
 BODY_LIMIT = 3 * 1024 * 1024  # kube-apiserver's `MaxRequestBodyBytes`
+_encode = msgspec.json.Encoder().encode
 
 
 class Unauthorized(ApiError):
@@ -107,8 +110,11 @@ class Listing:
 
 
 def encoded(value: Any) -> bytes:
-    # Decoders reject lone surrogates. Should one get here nevertheless, it must not break all later answers.
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        # Decoders reject lone surrogates. Should one get here nevertheless, it must not break all later answers.
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 
 
 async def read(scope: Scope, receive: Receive) -> Request:

@@ -13,20 +13,22 @@ import asyncio
 import json
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import Final, Literal
 
 from lockgate.embedded.kubernetes.conversions import shown
+from lockgate.embedded.kubernetes.exchange import encoded
 from lockgate.embedded.kubernetes.refusals import too_old
 from lockgate.resources.model import JsonObject, ObjectKey, Resource, ResourceT
 
 # Per kind. A real API server keeps at least 100 changes, and at least those of the last 75 seconds.
 KEPT_CHANGES: Final = 1024
 KEPT_BYTES: Final = 128 * 1024
-
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+# Watches send changes together: the first at once, the next after this long for each watch of the kind. Of a thousand
+# changes a second, many then go in one piece, which is made once for all watches that want the same.
+GATHERED_SECONDS: Final = 0.000_25
 
 
 class Stored:
@@ -69,8 +71,7 @@ class Stored:
         if self._encoded is not None and self._encoded[0] == api_version:
             return self._encoded[1]
         body = shown(self.json, api_version)
-        # See `exchange.encoded`: one object that cannot be encoded must not break the whole list.
-        text = _encode(body).encode("utf-8", "replace")
+        text = encoded(body)
         if self._json is not None:
             self._encoded = (api_version, text)
         return text
@@ -133,6 +134,10 @@ class History:
         self._bytes = 0
         self._positions: Counter[int] = Counter()  # how many readers are at a revision: few revisions, many readers
         self._next: asyncio.Future[None] | None = None
+        self._delivery: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._delivered = 0.0  # when the last delivery was, in the loop's time
+        self.shared: dict[Hashable, bytes] = {}  # what watches have made of the changes that some have yet to send
 
     @property
     def latest(self) -> int:
@@ -149,6 +154,20 @@ class History:
             future, self._next = self._next, None
             if not future.done():
                 future.set_result(None)
+        if self._delivery is not None:
+            self._schedule(self._delivery)
+
+    def _schedule(self, delivery: asyncio.Future[None]) -> None:
+        if self._timer is None:
+            loop = delivery.get_loop()
+            at = max(loop.time(), self._delivered + GATHERED_SECONDS * self._positions.total())
+            self._timer = loop.call_at(at, self._deliver, delivery)
+
+    def _deliver(self, delivery: asyncio.Future[None]) -> None:
+        self._delivered = delivery.get_loop().time()
+        self._delivery = self._timer = None
+        if not delivery.done():
+            delivery.set_result(None)
 
     @contextmanager
     def reading(self, revision: int) -> Iterator[Reader]:
@@ -161,11 +180,6 @@ class History:
         finally:
             self._leave(reader.revision)
             self.tidy()
-
-    @property
-    def crowd(self) -> int:
-        """The number of readers."""
-        return self._positions.total()
 
     def moved(self, before: int, after: int) -> None:
         """A reader has processed all changes up to `after`."""
@@ -191,9 +205,19 @@ class History:
             self._next = asyncio.get_running_loop().create_future()
         return self._next
 
+    def next_delivery(self, revision: int) -> asyncio.Future[None]:
+        """The next moment at which watches send what has changed, for one that is at a revision."""
+        if self._delivery is None:
+            self._delivery = asyncio.get_running_loop().create_future()
+        if self.latest > revision:
+            self._schedule(self._delivery)
+        return self._delivery
+
     def tidy(self) -> None:
         """Converts events that all readers have seen to text, and drops the oldest."""
         slowest = min(self._positions, default=self.latest)
+        if slowest >= self.latest:
+            self.shared.clear()
         while self._seen < len(self._events) and self._events[self._seen].revision <= slowest:
             size = self._events[self._seen].keep_as_text()
             self._sizes.append(size)
@@ -242,11 +266,6 @@ class Reader:
         """Whether there are changes that it has not processed."""
         return self._history.latest > self.revision
 
-    @property
-    def crowd(self) -> int:
-        """The number of readers of this kind."""
-        return self._history.crowd
-
     def events(self) -> list[Event]:
         """The changes since then, oldest first. Raises `Expired` if the reader is too far behind."""
         return self._history.since(self.revision)
@@ -261,3 +280,14 @@ class Reader:
         if not self.behind:
             # `asyncio.wait` does not cancel the future, which all readers of this kind share.
             await asyncio.wait([self._history.next_change()], timeout=timeout)
+
+    async def delivered(self, timeout: float | None = None) -> None:
+        """The same, but returns for all watches of this kind at once, so that they send the same changes."""
+        await asyncio.wait([self._history.next_delivery(self.revision)], timeout=timeout)
+
+    def shared(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
+        """What `make` returns, made once for all watches that ask for the same while some are behind."""
+        made = self._history.shared.get(key)
+        if made is None:
+            made = self._history.shared[key] = make()
+        return made

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -67,7 +68,7 @@ class Pages:
         else:
             _at_revision(request, revision)
         found = self._all(kind, namespace, revision, start) if token else self._storage.all(kind, namespace)
-        left = [each for each in found if (each.key.namespace, each.key.name) > start] if token else found
+        left = found[bisect_right(found, start, key=_place) :] if token else found
         if matches is not None:
             left = [each for each in left if matches(each.json)]
         metadata: JsonObject = {
@@ -151,6 +152,10 @@ def revision_of(request: Request) -> int | None:
         raise BadRequest(
             f"invalid resource version: resourceVersion: Invalid value: {shown}: {error.message}"
         ) from None
+
+
+def _place(stored: Stored) -> tuple[str, str]:
+    return stored.key.namespace, stored.key.name
 
 
 def _token(revision: int, key: ObjectKey) -> str:

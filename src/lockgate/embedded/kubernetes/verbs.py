@@ -107,14 +107,17 @@ class Verbs:
         if name := call.target.name:
             matches = partial(_named, name=name, matches=matches)
         timeout = call.request.number("timeoutSeconds", signed=True)
+        form = self._form(call)
+        selectors = (query.get("labelSelector"), query.get("fieldSelector"), call.target.name)
         return Watch(
-            form=self._form(call),
+            form=form,
             namespace=call.target.namespace,
             matches=matches,
             revision=revision,
             bookmarks=call.request.flag("allowWatchBookmarks"),
             initial_end=initial and call.request.flag("allowWatchBookmarks"),
             timeout=float(timeout) if timeout else None,
+            view=(id(form.kind), form.api_version, form.accepts, form.include, call.target.namespace, selectors),
         )
 
     def create(self, call: Call) -> Answer:

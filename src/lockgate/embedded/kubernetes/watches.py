@@ -8,8 +8,9 @@ Source: kubernetes.io "API Concepts", "Efficient detection of changes" and "Stre
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Hashable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from lockgate.embedded.kubernetes.forms import Form
@@ -22,9 +23,6 @@ from lockgate.resources.status import ApiError
 
 _BOOKMARK_SECONDS = 60.0  # the period of the API server's watch cache
 _AT_ONCE = 100  # objects written without a pause
-# After some changes, a watch waits this long for each watch of the kind before it sends more. The first change is sent
-# at once; of a thousand a second, many go together, which costs 200 watches a fraction.
-_GATHERED_SECONDS = 0.000_25
 
 _Item = TypeVar("_Item")
 
@@ -33,7 +31,8 @@ _Item = TypeVar("_Item")
 class Watch:
     """A client's watch. With `revision` None, it starts now, with all existing objects as ADDED.
 
-    `initial_end` requests a bookmark after the existing objects (WatchList).
+    `initial_end` requests a bookmark after the existing objects (WatchList). Watches of a kind with the same `view` get
+    the same bytes.
     """
 
     form: Form
@@ -43,6 +42,7 @@ class Watch:
     bookmarks: bool = False
     initial_end: bool = False
     timeout: float | None = None
+    view: Hashable = field(default_factory=object)
 
 
 async def lines(storage: Storage, watch: Watch) -> AsyncGenerator[bytes, None]:
@@ -60,32 +60,33 @@ async def lines(storage: Storage, watch: Watch) -> AsyncGenerator[bytes, None]:
             yield _bookmark(watch, start, {"k8s.io/initial-events-end": "true"})
         elif not existing:
             yield b""
-        rested = loop.time()
         while True:
             patience = _BOOKMARK_SECONDS if watch.bookmarks else None
             if ends is not None:
                 patience = min(ends - loop.time(), patience if patience is not None else float("inf"))
                 if patience <= 0:
                     return
-            await reader.changed(patience)
-            if (pause := rested + _GATHERED_SECONDS * reader.crowd - loop.time()) > 0 and reader.behind:
-                await asyncio.sleep(pause)
+            await reader.delivered(patience)
             try:
                 events = reader.events()
             except ApiError:
                 yield watch.form.error(too_old(reader.revision, storage.revision).status())
                 return
             for happened in _batches(events):
-                lines = b"".join(_lines(watch, happened))
+                key = (watch.view, happened[0].revision, happened[-1].revision)
+                lines = reader.shared(key, partial(_text, watch, happened))
                 reader.done(happened[-1].revision)
                 if lines:
                     yield lines
-                await asyncio.sleep(0)
-            if events:
-                rested = loop.time()
+                if len(events) > _AT_ONCE:
+                    await asyncio.sleep(0)
             if not events and watch.bookmarks and (ends is None or loop.time() < ends):
                 reader.done(storage.revision)
                 yield _bookmark(watch, reader.revision, {})
+
+
+def _text(watch: Watch, events: list[Event]) -> bytes:
+    return b"".join(_lines(watch, events))
 
 
 def _lines(watch: Watch, events: list[Event]) -> Iterator[bytes]:

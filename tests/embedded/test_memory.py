@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.runtime import garbage
+from lockgate.embedded import memory
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps it")
@@ -17,7 +17,7 @@ def test_memory_between_objects_that_live_is_given_back() -> None:
     last = blocks[-1]  # keeps glibc from returning the end of its heap at once
     del blocks
     before = _anonymous()
-    garbage.give_back()
+    memory.give_back()
     assert before - _anonymous() > 40_000
     assert last
 
