@@ -47,7 +47,9 @@ def test_an_edge_without_its_controllers_is_ready_and_says_what_waits(up: Start,
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"istiod": "external"}, "istiod cannot be replaced here"),
+        ({"istiod": "off"}, "istiod cannot be off"),
+        ({"istiod": "grpc://istiod.example:15010"}, "neither external nor grpcs://HOST:PORT"),
+        ({"istiod": "http://127.0.0.1:15010"}, "neither external nor grpcs://HOST:PORT"),
         ({"certmanager": "external"}, "did you mean cert-manager?"),
         ({"cert-manager": "elsewhere"}, "neither external nor off"),
     ],
@@ -55,6 +57,11 @@ def test_an_edge_without_its_controllers_is_ready_and_says_what_waits(up: Start,
 def test_names_and_ways_that_are_refused(given: dict[str, str], why: str) -> None:
     with pytest.raises(BadOption, match=why.replace("?", r"\?")):
         controllers(given, ())
+
+
+def test_istiod_may_be_at_an_address_of_this_machine() -> None:
+    assert controllers({}, ("istiod=grpcs://127.0.0.1:15012",)) == {"istiod": "grpcs://127.0.0.1:15012"}
+    assert controllers({"istiod": "grpc://localhost:15010"}, ("istiod",)) == {"istiod": "external"}
 
 
 def test_the_command_line_refuses_a_wrong_name(tmp_path: Path) -> None:

@@ -80,9 +80,10 @@ def env(name: str, controller: str | None, output: str) -> None:
     """
     from lockgate.runtime.environment import CLEARED, environment
     from lockgate.runtime.external import arguments
+    from lockgate.runtime.external import variables as own
 
     about = folder_of(name).read()
-    variables = environment(about)
+    variables = {**environment(about), **own(controller or "")}
     flags = arguments(controller, about) if controller else ()
     if output == "json":
         print_data(json.dumps({"variables": variables, "flags": flags} if controller else variables, indent=2))

@@ -96,7 +96,7 @@ def up(
     status` returns the same codes.
 
     With --external NAME a controller of the edge does not run, and yours does its work: aws-load-balancer-controller,
-    cert-manager, external-dns or reflector. `lockgate env --for NAME` prints what it is started with.
+    cert-manager, external-dns, istiod or reflector. `lockgate env --for NAME` prints what it is started with.
 
     With --empty the edge is an account and a cluster with running controllers, to which nothing has been applied. Of
     PATH only what a team has before is there: hosted zones, access keys, namespaces, and what IstioOperators install.

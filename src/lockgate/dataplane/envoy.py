@@ -29,6 +29,7 @@ _FIRST_DELAY, _MAX_DELAY = 0.05, 5.0  # seconds between restarts, doubled while 
 _RELEASED = 16 << 20  # bytes in a second, at most
 DRAIN_SECONDS = 10
 _LOG_BYTES, _LOG_CHECKED = 5_000_000, 60.0  # seconds
+AGENT = "sds-grpc"  # the cluster by which istiod's configuration names the agent
 _STEADY = 10.0  # seconds of uptime after which the delay is reset
 
 
@@ -73,13 +74,22 @@ def find_envoy() -> Path:
 class Envoy:
     """One Envoy, restarted if it crashes or stops answering. Its log goes to ``<runtime>/envoy-<node>.log``.
 
-    A replaced or removed listener keeps its open connections, and their memory, for `drain_seconds`.
+    A replaced or removed listener keeps its open connections, and their memory, for `drain_seconds`. `identity` is its
+    node in Istio's form, for a configuration stream of `istio_agent`.
     """
 
     def __init__(
-        self, node: str, *, runtime: Path, ads_socket: Path, binary: Path, drain_seconds: int = DRAIN_SECONDS
+        self,
+        node: str,
+        *,
+        runtime: Path,
+        ads_socket: Path,
+        binary: Path,
+        drain_seconds: int = DRAIN_SECONDS,
+        identity: Mapping[str, Any] | None = None,
     ) -> None:
         self.node = node
+        self._identity = identity
         self._drain_seconds = drain_seconds
         self.restarts = 0
         self.admin_socket = runtime / f"{node}.admin.sock"
@@ -118,7 +128,7 @@ class Envoy:
             await self.admin(f"/runtime_modify?{key}={value}", method="POST")
 
     def _write_bootstrap(self) -> None:
-        made = bootstrap(self.node, self._ads_socket, self.admin_socket, self._runtime)
+        made = bootstrap(self.node, self._ads_socket, self.admin_socket, self._runtime, self._identity)
         self._bootstrap.write_text(json.dumps(made))
 
     async def run(self) -> None:
@@ -199,14 +209,18 @@ class Envoy:
 
 
 def bootstrap(
-    node: str, ads_socket: Path, admin_socket: Path, runtime: Mapping[str, int] | None = None
+    node: str,
+    ads_socket: Path,
+    admin_socket: Path,
+    runtime: Mapping[str, int] | None = None,
+    identity: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Envoy's bootstrap: its node ID, the source of its configuration, and runtime keys."""
+    """Envoy's bootstrap: its node, the source of its configuration, and runtime keys. With Istio's `identity`, the
+    source has secrets, too."""
     keys = dict(runtime or {})
-    http2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     ads = {"ads": {}, "resource_api_version": "V3"}
     return {
-        "node": {"id": node, "cluster": "lockgate"},
+        "node": dict(identity) if identity else {"id": node, "cluster": "lockgate"},
         "admin": {
             "address": {"pipe": {"path": str(admin_socket), "mode": 0o600}},
             "access_log": [flows.anchor()],
@@ -226,25 +240,7 @@ def bootstrap(
             },
         },
         "static_resources": {
-            "clusters": [
-                {
-                    "name": "ads",
-                    "type": "STATIC",
-                    "connect_timeout": "1s",
-                    "typed_extension_protocol_options": {
-                        http2: {
-                            "@type": f"type.googleapis.com/{http2}",
-                            "explicit_http_config": {"http2_protocol_options": {}},
-                        }
-                    },
-                    "load_assignment": {
-                        "cluster_name": "ads",
-                        "endpoints": [
-                            {"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": str(ads_socket)}}}}]}
-                        ],
-                    },
-                }
-            ]
+            "clusters": [_source(name, ads_socket) for name in ("ads", *([AGENT] if identity else ()))],
         },
         # Envoy rejects regexes of a size that Istio's proxies accept; this is Istio's setting.
         "layered_runtime": {
@@ -266,6 +262,24 @@ def bootstrap(
                 }
             ]
         },
+    }
+
+
+def _source(name: str, socket: Path) -> dict[str, Any]:
+    """A cluster for a source of configuration behind a socket."""
+    http2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    endpoint = {"address": {"pipe": {"path": str(socket)}}}
+    return {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": {
+            http2: {
+                "@type": f"type.googleapis.com/{http2}",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        },
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]},
     }
 
 

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from ipaddress import ip_address
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from lockgate.gateway.telemetry.model import Collector
 
-CONTROLLERS = ("aws-load-balancer-controller", "cert-manager", "external-dns", "reflector")
+ISTIOD: Final = "istiod"
+CONTROLLERS: Final = ("aws-load-balancer-controller", "cert-manager", "external-dns", ISTIOD, "reflector")
 """The controllers that others can replace, or that can be left out."""
 
 EXTERNAL, OFF = "external", "off"
+GRPCS: Final = "grpcs"  # istiod's port with TLS, which is 15012 in a cluster; "grpc" is that without, 15010
 
 GRPC = 4317  # OTLP's port for gRPC, which exporters name with http:// too
 TRACES = "/v1/traces"  # OTLP/HTTP's path
@@ -46,7 +49,7 @@ class Options:
     user_pool_clients: Mapping[str, str] = field(default_factory=dict, repr=False)  # secrets by client ID
     quotas: Mapping[str, int] = field(default_factory=dict)  # ELBv2's, by the names of DescribeAccountLimits
     controllers: Mapping[str, str] = field(default_factory=dict)
-    """`EXTERNAL` or `OFF`, for each of `CONTROLLERS` that does not run here."""
+    """`EXTERNAL` or `OFF`, for each of `CONTROLLERS` that does not run here. For istiod also the URL where it is."""
     empty: bool = False
     """Whether to start without the manifests: with what an account and a cluster have before they are applied."""
     latency: float = 0.0  # seconds that each call of the AWS and Kubernetes APIs takes besides
@@ -142,15 +145,29 @@ def ports(texts: Sequence[str]) -> dict[str, int]:
 
 
 def controllers(given: Mapping[str, str], external: Sequence[str]) -> dict[str, str]:
-    """Those of lockgate.yaml, and those that the command line names as external. Raises `BadOption`."""
-    found = {**given, **dict.fromkeys(external, EXTERNAL)}
+    """Those of lockgate.yaml, and those that the command line names as external: ``NAME``, and for istiod also
+    ``NAME=URL``. Raises `BadOption`."""
+    named = (each.partition("=") for each in external)
+    found = {**given, **{name: how or EXTERNAL for name, _, how in named}}
     for name, how in found.items():
-        if name == "istiod":
-            raise BadOption("istiod cannot be replaced here: the gateways' Envoys take their configuration from it")
         if name not in CONTROLLERS:
             near = get_close_matches(name, CONTROLLERS, 1)
             meant = f", did you mean {near[0]}?" if near else f": they are {', '.join(CONTROLLERS)}"
             raise BadOption(f"{name!r} is no controller that can be replaced{meant}")
-        if how not in (EXTERNAL, OFF):
+        if name == ISTIOD and how != EXTERNAL:
+            _istiod(how)
+        elif how not in (EXTERNAL, OFF):
             raise BadOption(f"{name}: {how!r} is neither {EXTERNAL} nor {OFF}")
     return found
+
+
+def _istiod(how: str) -> None:
+    """Raises `BadOption` if it is no URL of an istiod of this machine."""
+    if how == OFF:
+        raise BadOption("istiod cannot be off: the gateways' Envoys take their configuration from it")
+    url = _url(how)
+    if url is None or url.scheme not in ("grpc", GRPCS) or not url.port or not is_loopback(url.hostname or ""):
+        raise BadOption(
+            f"istiod: {how!r} is neither {EXTERNAL} nor grpcs://HOST:PORT or grpc://HOST:PORT of this machine, as in "
+            "grpcs://127.0.0.1:15012; without TLS, istiod gives gateways no secrets"
+        )

@@ -10,27 +10,34 @@ from lockgate.dataplane.envoy import DRAIN_SECONDS, Envoy
 from lockgate.edge.workloads import NODE_ID, PROXY_LABEL
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.resources import core
+from lockgate.runtime.external_istiod import AGENT_SOCKET, ExternalIstiod
 
 ALB = "alb"  # the node id of the Envoy that serves all load balancers
 ISTIO_DRAIN_SECONDS = 45  # `drainDuration` of Istio's ProxyConfig
 
 
 class Envoys(dict[str, Envoy]):
-    """Those that run, by node id. Each ends with its task in `actors`."""
+    """Those that run, by node id. Each ends with its task in `actors`. The user's `istiod` configures gateways, if
+    there is one."""
 
-    def __init__(self, binary: Path, folder: Path, actors: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, binary: Path, folder: Path, actors: asyncio.TaskGroup, istiod: ExternalIstiod | None = None
+    ) -> None:
         super().__init__()
+        self._istiod = istiod
         self._binary = binary
         self._folder = folder
         self._actors = actors
 
-    def start(self, node_id: str) -> asyncio.Task[None]:
+    def start(self, node_id: str, pod: core.Pod | None = None) -> asyncio.Task[None]:
+        identity = self._istiod.gateway(node_id, pod) if self._istiod and pod else None
         envoy = self[node_id] = Envoy(
             node_id,
             runtime=self._folder,
-            ads_socket=self._folder / "ads.sock",
+            ads_socket=self._folder / (AGENT_SOCKET if identity else "ads.sock"),
             binary=self._binary,
             drain_seconds=DRAIN_SECONDS if node_id == ALB else ISTIO_DRAIN_SECONDS,
+            identity=identity,
         )
         return self._actors.create_task(envoy.run(), name=f"envoy {node_id}")
 
@@ -40,13 +47,14 @@ class Envoys(dict[str, Envoy]):
 
         def changed(_before: core.Pod | None, _after: core.Pod | None) -> None:
             wanted = {
-                pod.metadata.annotations.get(NODE_ID, "")
+                node_id: pod
                 for pod in pods.objects.values()
                 if pod.metadata.labels.get(PROXY_LABEL) == "istio"
-            } - {""}
-            for node_id in wanted - running.keys():
-                running[node_id] = self.start(node_id)
-            for node_id in running.keys() - wanted:
+                and (node_id := pod.metadata.annotations.get(NODE_ID, ""))
+            }
+            for node_id in wanted.keys() - running.keys():
+                running[node_id] = self.start(node_id, wanted[node_id])
+            for node_id in running.keys() - wanted.keys():
                 running.pop(node_id).cancel()
                 del self[node_id]
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from lockgate.edge.options import ISTIOD
 from lockgate.embedded.asgi import Application, Receive, Scope, Send
+from lockgate.runtime import external_istiod
 
 LOAD_BALANCER_CONTROLLER: Final = "aws-load-balancer-controller"
 CERT_MANAGER: Final = "cert-manager"
@@ -48,8 +50,15 @@ def arguments(name: str, about: Mapping[str, Any]) -> tuple[str, ...]:
                 "--source=istio-gateway",
                 "--source=istio-virtualservice",
             )
+        case "istiod":
+            return external_istiod.arguments(kubeconfig, about["istiod"]) if "istiod" in about else ()
         case _:
             return ()
+
+
+def variables(name: str) -> Mapping[str, str]:
+    """The variables of a controller's own environment."""
+    return external_istiod.variables() if name == ISTIOD else {}
 
 
 def at_directory(acme: Application) -> Application:

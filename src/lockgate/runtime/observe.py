@@ -123,6 +123,16 @@ def _balancing(edge: RunningEdge) -> Balancing:
 def proxy(edge: RunningEdge, node: str) -> Proxy:
     """One Envoy, as it is now."""
     envoy, gateway = edge.envoys[node], edge.istiod.proxies.get(node)
+    if edge.external_istiod and (external := edge.external_istiod.gateways.get(node)):
+        return Proxy(
+            pid=envoy.pid,
+            restarts=envoy.restarts,
+            trouble=envoy.trouble,
+            settled=external.settled and _followed(edge) and edge.istiod.current,
+            rejections=external.rejections(node),
+            gateway=gateway.gateway if gateway else None,
+            istiod=edge.external_istiod.described(external),
+        )
     return Proxy(
         pid=envoy.pid,
         restarts=envoy.restarts,

@@ -128,7 +128,8 @@ class Balancing:
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """One Envoy. `trouble` describes the fault of its process. `settled` means that it has accepted all of `snapshot`,
-    and that no change is on its way into it; `gateway` is None for the load balancers' Envoy."""
+    and that no change is on its way into it; `gateway` is None for the load balancers' Envoy. `istiod` describes
+    the user's, if that configures it."""
 
     pid: int | None = None
     restarts: int = 0
@@ -137,6 +138,7 @@ class Proxy:
     rejections: tuple[Rejection, ...] = ()
     snapshot: Snapshot = EMPTY
     gateway: Gateway | None = None
+    istiod: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from lockgate.dataplane.envoy import find_envoy
 from lockgate.edge.empty import CONTROLLERS, emptied
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.network import ServicePort
-from lockgate.edge.options import Options
+from lockgate.edge.options import ISTIOD, Options
 from lockgate.edge.plan import Plan, Settle, controller_flags, load_balancers, plan
 from lockgate.edge.supply import Supply
 from lockgate.edge.without_effect import without_effect
@@ -52,6 +52,7 @@ from lockgate.resources.model import ObjectKey, Resource
 from lockgate.resources.positions import Positions
 from lockgate.runtime.account import Provisioner, instance_id
 from lockgate.runtime.envoys import ALB, Envoys
+from lockgate.runtime.external_istiod import AGENT_SOCKET, ExternalIstiod
 from lockgate.runtime.labelling import Labelling
 from lockgate.runtime.loader import Loaded, Loader
 from lockgate.runtime.places import Places
@@ -61,6 +62,7 @@ from lockgate.runtime.state import StateFolder
 from lockgate.runtime.traffic import Traffic
 from lockgate.xds.flows import LOAD_BALANCERS
 from lockgate.xds.loadbalancer.names import listener_name
+from lockgate.xds.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from lockgate.runtime.spans import Spans
@@ -107,6 +109,7 @@ class RunningEdge:
         self.vpc_id = ""
         self.controller_metrics = ControllerMetrics()
         self._console = console
+        self.external_istiod: ExternalIstiod | None = None
 
     async def run(self, manifests: Manifests, started: Callable[[], Awaitable[None]]) -> None:
         """`started` runs once everything listens; `report` decides when it is ready.
@@ -125,7 +128,8 @@ class RunningEdge:
             self.provisioner = Provisioner(self.places.aws_api, self.places.aws, self.places.trust.root.root_pem)
             self.progress.mark("apis")
             self._actors = actors
-            self.envoys = Envoys(self.binary, self.folder.run, actors)
+            self.external_istiod = await self._external_istiod()
+            self.envoys = Envoys(self.binary, self.folder.run, actors, self.external_istiod)
             self.envoys.start(ALB)
             actors.create_task(asyncio.to_thread(preload_cert_manager))
             await self.load(manifests)
@@ -212,6 +216,7 @@ class RunningEdge:
                 "vpc": self.vpc_id,
             },
             "cluster": self.stacks.settings.cluster_name if self.stacks else "",
+            **({"istiod": self.external_istiod.about()} if self.external_istiod else {}),
         }
 
     def about_with_key(self) -> dict[str, Any]:
@@ -228,6 +233,18 @@ class RunningEdge:
         self.places.until.push_async_callback(close)
 
     # --- start ---------------------------------------------------------------------------------------------------
+
+    async def _external_istiod(self) -> ExternalIstiod | None:
+        how = self.options.controllers.get(ISTIOD)
+        if not how:
+            return None
+        system_ca = str(self.folder.ca_bundle)
+        istiod = ExternalIstiod(
+            self.places.store, how, free_port=self._ports.free, system_ca=system_ca, watched=self.watched_file
+        )
+        await istiod.agent.start(self.folder.run / AGENT_SOCKET)
+        self.closing(istiod.agent.stop)
+        return istiod
 
     async def _machine(self, region: str) -> Machine:
         self.vpc_id, _, zones = await self.places.aws_api.default_vpc()
@@ -273,7 +290,7 @@ class RunningEdge:
         self.nodes.on_change(self.load_balancing.targets_changed)
         self.istiod = Istiod(
             kubernetes,
-            publish=self.places.ads.publish,
+            publish=self._publish_gateway,
             modules_folder=self.folder.run / "modules",
             watched=self.watched_file,
             collector=self.options.collector,
@@ -309,7 +326,7 @@ class RunningEdge:
         }
         if not self.options.empty:
             actors["external-dns"] = ExternalDns(kubernetes, aws).run
-        for name in self.options.controllers:
+        for name in self.options.controllers.keys() - {ISTIOD}:  # which predicts here what the user's will decide
             actors.pop(name, None)
         if self.options.collector is not None:
             actors["spans"] = self._spans(self.options.collector).run
@@ -382,6 +399,13 @@ class RunningEdge:
     def watched_file(self, node: str) -> str:
         """An Envoy's log of requests while somebody watches (`xds.watched`)."""
         return str(self._access_logs() / f"watched-{node}.jsonl")
+
+    def _publish_gateway(self, node: str, snapshot: Snapshot) -> None:
+        """What Envoy gets from istiod here; from the user's, only where its listeners are is decided here."""
+        if self.external_istiod is None:
+            self.places.ads.publish(node, snapshot)
+        elif proxy := self.istiod.proxies.get(node):
+            self.external_istiod.move(node, proxy.binds)
 
     def _targets(self, target: Target, target_type: TargetType, vpc_id: str) -> tuple[tuple[str, int], ...]:
         del vpc_id  # there is only one

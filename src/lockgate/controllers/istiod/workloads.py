@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -74,6 +74,7 @@ class Proxy:
         self._credentials: dict[str, Credential] = {}
         self.gateway: Gateway | None = None
         self.snapshot: Snapshot = EMPTY
+        self.binds: Mapping[int, tuple[str, int]] = {}  # addresses of this machine, by the workload's ports
         self.faults: tuple[Fault, ...] = ()
 
     def build(
@@ -96,15 +97,17 @@ class Proxy:
         )
         broken = self._load_credentials(objects, built.gateway, mesh)
         own = replace(self._access_log or AccessLog(), watched=self._watched, collector=self._collector)
+        binds = self._built.made(_binds, self._workload_ports(objects, pod), objects.all(core.EndpointSlice))
         made = snapshot(
             built.gateway,
-            binds=self._built.made(_binds, self._workload_ports(objects, pod), objects.all(core.EndpointSlice)),
+            binds=binds,
             credentials=self._credentials,
             access_log=self._built.stable("own logs", own),
             system_ca=self._system_ca,
             memo=self._serialised,
         )
-        changed = made != self.snapshot
+        changed = made != self.snapshot or binds != self.binds
+        self.binds = binds
         self.gateway, self.snapshot = built.gateway, made
         self.faults = (*built.faults, *broken)
         return changed

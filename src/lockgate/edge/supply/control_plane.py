@@ -38,6 +38,32 @@ def istiods(objects: Objects, spaces: Iterable[Object]) -> Iterator[Object]:
                 yield Object(manifest, "")
 
 
+def definitions() -> Iterator[Object]:
+    """Of Istio's kinds, as its chart base brings them: an istiod of the user watches the kinds that it finds."""
+    of_istio = (model.KIND for (group, _), model in kinds().items() if group.endswith(".istio.io"))
+    for kind in sorted(of_istio, key=lambda each: each.plural):
+        names = {
+            "kind": kind.kind,
+            "listKind": f"{kind.kind}List",
+            "plural": kind.plural,
+            "singular": kind.kind.lower(),
+        }
+        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        versions = [
+            {"name": version, "served": True, "storage": version == kind.versions[0], "schema": schema}
+            for version in kind.versions
+        ]
+        yield Object(
+            {
+                "apiVersion": "apiextensions.k8s.io/v1",
+                "kind": "CustomResourceDefinition",
+                "metadata": {"name": f"{kind.plural}.{kind.group}"},
+                "spec": {"group": kind.group, "names": names, "scope": "Namespaced", "versions": versions},
+            },
+            "",
+        )
+
+
 def _is_there(objects: Objects, manifest: JsonObject) -> bool:
     model = kinds().get((manifest["apiVersion"].rpartition("/")[0], manifest["kind"]))
     metadata = manifest["metadata"]

@@ -8,10 +8,10 @@ from itertools import chain
 from lockgate.edge.exposure import exposed
 from lockgate.edge.location import Place
 from lockgate.edge.objects import Objects
-from lockgate.edge.options import Options
+from lockgate.edge.options import ISTIOD, Options
 from lockgate.edge.supply.certificates import certificates
 from lockgate.edge.supply.classes import ingress_classes
-from lockgate.edge.supply.control_plane import istiods
+from lockgate.edge.supply.control_plane import definitions, istiods
 from lockgate.edge.supply.gateway import gateway_services
 from lockgate.edge.supply.gateway_secrets import key_pairs
 from lockgate.edge.supply.hosts import hosts
@@ -19,7 +19,7 @@ from lockgate.edge.supply.logins import user_pool_clients
 from lockgate.edge.supply.namespaces import cluster_resource_namespace, installed_namespaces, namespaces, spaces
 from lockgate.edge.supply.network import elastic_ips, ipam_pools, ipv6_blocks, security_groups, subnets
 from lockgate.edge.supply.node_ports import node_ports
-from lockgate.edge.supply.pieces import Supply
+from lockgate.edge.supply.pieces import Object, Supply
 from lockgate.edge.supply.routed import Routed, routed
 from lockgate.edge.supply.secrets import authorities, aws_keys, other_secrets, service_accounts
 from lockgate.edge.supply.services import services
@@ -110,13 +110,17 @@ def _decided(
         web_acls=tuple(web_acls(references)),
         credentials=credentials,
         objects=(*made_spaces, *made),
-        control_plane=tuple(istiods(objects, made_spaces)),
+        control_plane=(*istiods(objects, made_spaces), *_definitions(options)),
         deployments=tuple(deployments(with_services)),
         key_pairs=pairs,
         node_ports=tuple(node_ports(with_gateways)),
         addressed=tuple(_addressed(with_gateways)),
         cluster_resource_namespace=cluster_namespace,
     )
+
+
+def _definitions(options: Options) -> Iterable[Object]:
+    return definitions() if ISTIOD in options.controllers else ()
 
 
 def _named_only(
@@ -133,7 +137,7 @@ def _named_only(
         addressed=tuple(_addressed(objects)),
         user_pool_clients=tuple(each for each in clients if each.client_id in options.user_pool_clients),
         objects=tuple(spaces),
-        control_plane=tuple(istiods(objects, spaces)) if objects.all(istio.IstioOperator) else (),
+        control_plane=(*(istiods(objects, spaces) if objects.all(istio.IstioOperator) else ()), *_definitions(options)),
         cluster_resource_namespace=cluster_resource_namespace(objects),
     )
 

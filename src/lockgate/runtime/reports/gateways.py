@@ -39,11 +39,15 @@ def services(cluster: Cluster) -> tuple[core.Service, ...]:
 
 def _line(envoy: Proxy, name: str) -> Line:
     gateway = envoy.gateway
-    if wrong := envoy.trouble or str(rejected.held_up(envoy.rejections) or ""):
+    if wrong := envoy.trouble or str(rejected.held_up(envoy.rejections, whole=bool(envoy.istiod)) or ""):
         return Line(_PART, name, Readiness.FAILED, wrong)
     if gateway is None:
         return Line(_PART, name, Readiness.WAITING, "Envoy starts")
     hosts = sum(len(each.virtual_hosts) for each in gateway.routes.values())
     listening = [each for each in gateway.listeners if each.port != gateway.status_port]
     detail = f"{count(len(listening), 'listener')} · {count(hosts, 'virtual host')}"
+    if envoy.istiod and envoy.settled:
+        return Line(_PART, name, Readiness.READY, f"configured by your istiod, {envoy.istiod}")
+    if envoy.istiod:
+        return Line(_PART, name, Readiness.WAITING, f"not configured yet; it waits for your istiod {envoy.istiod}")
     return Line(_PART, name, Readiness.READY if envoy.settled else Readiness.WAITING, detail)

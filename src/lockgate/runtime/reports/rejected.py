@@ -26,11 +26,11 @@ def faults(state: State) -> Iterator[Fault]:
             )
 
 
-def held_up(rejections: Iterable[Rejection], balancer: str = "") -> Rejection | None:
+def held_up(rejections: Iterable[Rejection], balancer: str = "", *, whole: bool = False) -> Rejection | None:
     """The rejection that prevents a whole resource from being served, for this load balancer or for none in
-    particular."""
-    whole = (each for each in rejections if not each.left_out and each.type_url in (LISTENER, ROUTE))
-    return next((each for each in whole if each.source.balancer in ("", balancer)), None)
+    particular. With `whole`, each prevents all that came with it."""
+    kept = (each for each in rejections if whole or (not each.left_out and each.type_url in (LISTENER, ROUTE)))
+    return next((each for each in kept if each.source.balancer in ("", balancer)), None)
 
 
 def _in_stacks(state: State, source: Source) -> Origin | None:

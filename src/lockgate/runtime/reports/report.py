@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from lockgate.edge.options import OFF
+from lockgate.edge.options import ISTIOD, OFF
 from lockgate.edge.supply import AcmCertificate
 from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkListener
 from lockgate.resources.codes import machine as codes
@@ -62,9 +62,10 @@ def report_in_steps(state: State, memo: Memo | None = None) -> Steps[Report]:
 
 
 _MAKERS = {
-    "load balancer": ("aws-load-balancer-controller",),
+    "load balancer": ("aws-load-balancer-controller", ISTIOD),
     "certificate": ("cert-manager",),
     "dns": ("external-dns", "aws-load-balancer-controller"),
+    "gateway": (ISTIOD,),
 }
 
 
@@ -73,9 +74,13 @@ def _left(state: State, line: Line) -> Line:
     if line.state is not Readiness.WAITING or line.name.startswith("acm "):
         return line
     for controller in _MAKERS.get(line.part, ()):
-        if how := state.controllers.get(controller):
+        how = state.controllers.get(controller)
+        if controller == ISTIOD and line.part != "gateway":
+            how = how if any(each.istiod and not each.settled for each in state.envoys.values()) else None
+        if how:
             left = f"{controller} is off" if how == OFF else f"it waits for your {controller}"
-            return replace(line, state=Readiness.EXTERNAL, detail=f"{line.detail}; {left}")
+            detail = line.detail if left in line.detail else f"{line.detail}; {left}"
+            return replace(line, state=Readiness.EXTERNAL, detail=detail)
     return line
 
 
