@@ -71,9 +71,10 @@ async def cluster(home: Path, pods: PodAccess | None = None) -> AsyncIterator[Cl
 
 @cache
 def kubectls() -> tuple[str, ...]:
-    """The kubectls of this machine: PyPI's beside the running Python, then the one on PATH."""
+    """Those of this machine: PyPI's beside the running Python, the one on PATH, an old one of the Cloud SDK."""
     beside = shutil.which("kubectl", path=str(Path(sys.executable).parent))
-    return tuple(dict.fromkeys(found for found in (beside, shutil.which("kubectl")) if found))
+    found = (beside, shutil.which("kubectl"), shutil.which("kubectl.1.27", path="/usr/lib/google-cloud-sdk/bin"))
+    return tuple(dict.fromkeys(each for each in found if each))
 
 
 @cache

@@ -14,12 +14,14 @@ import httpx
 import pytest
 from kubernetes_rig import TOKEN, Cluster, cluster
 
+from lockgate.embedded.kubernetes import openapi_v2
 from lockgate.embedded.kubernetes.api import KubernetesApi
 from lockgate.embedded.kubernetes.exchange import Request
 from lockgate.embedded.kubernetes.forms import Form
 from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.kubernetes.watches import Watch, lines
 from lockgate.resources import core
+from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -65,7 +67,14 @@ def test_without_the_token_nothing(header: str | None) -> None:
     ("method", "path", "more", "code", "message"),
     [
         ("GET", "/api/v1/nothings", {}, 404, "the server could not find the requested resource"),
-        ("GET", "/openapi/v2", {}, 404, "the server could not find the requested resource"),
+        ("GET", "/openapi/v1", {}, 404, "the server could not find the requested resource"),
+        (
+            "GET",
+            "/openapi/v2",
+            {"headers": {"accept": "text/html"}},
+            406,
+            "only the following media types are accepted",
+        ),
         ("GET", f"{MAPS}/none", {}, 404, 'configmaps "none" not found'),
         ("GET", f"{MAPS}/none/scale", {}, 404, "the server could not find the requested resource"),
         ("POST", "/api/v1/configmaps", {"json": config_map("a")}, 405, "the server does not allow this method"),
@@ -392,6 +401,44 @@ def test_a_kind_is_served_in_all_its_versions() -> None:
 )
 def test_legacy_discovery(path: str, kind: str) -> None:
     assert ask("GET", path).json()["kind"] == kind
+
+
+def test_the_openapi_document_of_version_2() -> None:
+    protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+
+    async def story() -> None:
+        async with client(Store()) as http:
+            answer = await http.get("/openapi/v2")
+            deployment = answer.json()["definitions"]["io.k8s.api.apps.v1.Deployment"]["properties"]
+            assert deployment["spec"] == {"$ref": "#/definitions/io.k8s.api.apps.v1.DeploymentSpec"}
+            path = answer.json()["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]
+            assert [each["name"] for each in path["put"]["parameters"]][:2] == ["body", "dryRun"]
+            again = await http.get("/openapi/v2", headers={"if-none-match": answer.headers["etag"]})
+            assert (again.status_code, again.content) == (304, b"")
+            binary = await http.get("/openapi/v2", headers={"accept": f"application/json;q=0.5,{protobuf}"})
+            assert binary.headers["content-type"] == protobuf.replace("@", ".")  # Go cannot read a type with an @
+            assert binary.content.startswith(b"\x0a\x032.0")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"nullable": True, "type": "object", "properties": {"a": {}}}, {}),
+        ({"type": "array", "items": {"type": "string", "nullable": True}}, {"type": "array", "items": {}}),
+        ({"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {"a": {}}},
+         {"x-kubernetes-preserve-unknown-fields": True}),
+        ({"type": "object", "required": ["a", "b"], "properties": {"a": {"nullable": True}, "b": {}}},
+         {"type": "object", "required": ["b"], "properties": {"a": {}, "b": {}}}),
+        ({"type": "string", "oneOf": [{"minLength": 1}], "not": {}}, {"type": "string"}),
+        ({"allOf": [{"$ref": "#/components/schemas/a.B"}], "default": {}, "description": "It."},
+         {"$ref": "#/definitions/a.B", "description": "It."}),
+    ],
+)  # fmt: skip
+def test_what_version_2_cannot_say_is_left_out(given: JsonObject, expected: JsonObject) -> None:
+    document = {"info": {}, "paths": {}, "components": {"schemas": {"it": given}}}
+    assert openapi_v2.swagger([document])["definitions"] == {"it": expected}
 
 
 def test_aggregated_discovery_and_its_documents_agree() -> None:

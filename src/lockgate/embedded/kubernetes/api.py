@@ -24,6 +24,7 @@ from lockgate.embedded.kubernetes.exchange import (
     Request,
     TooManyRequests,
     Unauthorized,
+    cached,
     encoded,
     read,
     send_answer,
@@ -68,6 +69,7 @@ _PATHS = (
     "/apis",
     "/healthz",
     "/livez",
+    "/openapi/v2",
     "/openapi/v3",
     "/openid/v1/jwks",
     "/readyz",
@@ -215,6 +217,8 @@ class KubernetesApi:
                 return Answer(encoded(VERSION))
             case "/healthz" | "/livez" | "/readyz":
                 return Answer(b"ok", content_type="text/plain; charset=utf-8")
+            case "/openapi/v2":
+                return cached(request, *self._documents.version_2(request.headers.get("accept", "")))
             case "/openapi/v3":
                 return Answer(encoded(self._documents.index()))
             case "/.well-known/openid-configuration":

@@ -13,6 +13,13 @@ Media: TypeAlias = Literal["json", "yaml", "protobuf"]
 
 PROTOBUF: Final = "application/vnd.kubernetes.protobuf"
 YAML: Final = "application/yaml"
+OPENAPI_V2: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_OPENAPI_V2 = {
+    "application/json": "application/json",
+    OPENAPI_V2: OPENAPI_V2,
+    # How clients ask for it. Go refuses an answer with this type.
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf": OPENAPI_V2,
+}
 _SHAPES: dict[str, Shape] = {
     "Table": "table",
     "PartialObjectMetadata": "metadata",
@@ -56,11 +63,29 @@ def acceptable(accept: str, *, has_protobuf: bool = True) -> Acceptable:
 
 
 def prefers_aggregated(accept: str) -> bool:
-    """Whether the client prefers an aggregated discovery document."""
+    """Whether the client prefers an aggregated discovery document. Version v2beta1 is no longer served: kubectl before
+    1.30 gets the other documents."""
     for media, parameters in _offers(accept):
-        if media in ("application/json", "*/*"):
-            return parameters.get("as") == "APIGroupDiscoveryList" and parameters.get("v") in ("v2", "v2beta1")
+        if media in ("application/json", "application/*", "*/*"):
+            asked = tuple(parameters.get(name) for name in ("g", "v", "as"))
+            if asked == ("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList"):
+                return True
+            if asked == (None, None, None):
+                return False
     return False
+
+
+def openapi_v2_media(accept: str) -> str:
+    """The media type of the OpenAPI document of version 2 that the client prefers. Raises `NotAcceptable`.
+
+    Source: kube-openapi `pkg/handler/handler.go`.
+    """
+    for media, _ in _offers(accept or "*/*"):
+        type_, _, subtype = media.partition("/")
+        for asked, answered in _OPENAPI_V2.items():
+            if type_ in ("*", "application") and subtype in ("*", asked.partition("/")[2]):
+                return answered
+    raise NotAcceptable(f"only the following media types are accepted: {', '.join(_OPENAPI_V2)}")
 
 
 def _offers(accept: str) -> Iterator[tuple[str, dict[str, str]]]:

@@ -1,4 +1,5 @@
-"""The OpenAPI v3 documents for kubectl's validation, merges and `explain`: one per group and version, on demand.
+"""The OpenAPI documents for kubectl's validation, merges and `explain`, on demand: in version 3 one per group and
+version, and in version 2 one of all.
 
 kubectl reads the query parameters of a kind's PATCH (whether it supports `dryRun` and `fieldValidation`), the schemas,
 and their patch merge keys.
@@ -8,11 +9,12 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from lockgate.embedded.kubernetes import built_in_schemas
+from lockgate.embedded.kubernetes import built_in_schemas, openapi_v2
 from lockgate.embedded.kubernetes.catalogue import Catalogue
 from lockgate.embedded.kubernetes.conversions import EVENTS
 from lockgate.embedded.kubernetes.discovery import served
 from lockgate.embedded.kubernetes.exchange import encoded
+from lockgate.embedded.kubernetes.negotiation import OPENAPI_V2, openapi_v2_media
 from lockgate.embedded.kubernetes.schemas import Schemas
 from lockgate.resources.model import JsonObject, Kind
 
@@ -36,11 +38,19 @@ class Documents:
             paths[at] = {"serverRelativeURL": f"/openapi/v3/{at}?hash={mark}"}
         return {"paths": paths}
 
+    def version_2(self, accept: str) -> tuple[bytes, str]:
+        """The document of version 2, and its content type. Raises `NotAcceptable`."""
+        self._refresh()
+        media = openapi_v2_media(accept)
+        if media not in self._made:
+            documents = (self._make(path, complete=True) for path in self.index()["paths"])
+            made = openapi_v2.swagger(document for document in documents if document is not None)
+            self._made |= {"application/json": encoded(made), OPENAPI_V2: openapi_v2.message(made)}
+        return self._made[media], media
+
     def document(self, path: str) -> bytes | None:
         """The document at ``api/v1`` or ``apis/G/V`` as JSON text; None for other paths."""
-        if self._revision != self._catalogue.revision:
-            self._made.clear()
-            self._revision = self._catalogue.revision
+        self._refresh()
         if path not in self._made:
             made = self._make(path)
             if made is None:
@@ -48,7 +58,14 @@ class Documents:
             self._made[path] = encoded(made)
         return self._made[path]
 
-    def _make(self, path: str) -> JsonObject | None:
+    def _refresh(self) -> None:
+        if self._revision != self._catalogue.revision:
+            self._made.clear()
+            self._revision = self._catalogue.revision
+
+    def _make(self, path: str, *, complete: bool = False) -> JsonObject | None:
+        """Models lack some fields of built-in kinds, and say so, which version 2 cannot. So its schemas are `complete`,
+        but without descriptions."""
         match path.split("/"):
             case ["api", version]:
                 group = ""
@@ -67,7 +84,10 @@ class Documents:
         elif not models:
             return None
         for model in models:
-            name, schemas = self._schemas.open_api(model, version)
+            built_in = (
+                built_in_schemas.component(f"{group}/{version}".lstrip("/"), model.KIND.kind) if complete else None
+            )
+            name, schemas = built_in or self._schemas.open_api(model, version)
             components.update(schemas)
             paths |= _paths(model.KIND, version, f"#/components/schemas/{name}")
         return {
