@@ -34,10 +34,25 @@ def service(row: dict[str, Any]) -> core.Service:
     return core.Service.model_validate({"metadata": metadata, "spec": spec})
 
 
+def others(row: dict[str, Any]) -> list[core.Service]:
+    """Services beside it, by name their ports."""
+    return [
+        core.Service.model_validate(
+            {
+                "metadata": {"namespace": "shop", "name": name, "uid": name},
+                "spec": {"type": "NodePort" if "nodePort" in ports[0] else "ClusterIP", "ports": ports},
+            }
+        )
+        for name, ports in row.get("others", {}).items()
+    ]
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
 def test_row(row: dict[str, Any]) -> None:
     flags = read_arguments(["--cluster-name=lockgate", *row.get("flags", ())], Settings())
-    made = stack_from_manifests([service(row)], settings=flags.settings, account=account(row.get("aws", {})))
+    made = stack_from_manifests(
+        [service(row), *others(row)], settings=flags.settings, account=account(row.get("aws", {}))
+    )
     errors = [each.message for each in made.faults if each.code.severity is Severity.ERROR]
     assert errors == ([f"Failed build model due to {row['refused']}"] if "refused" in row else [])
     if "faults" in row:

@@ -23,7 +23,7 @@ from lockgate.ingress.group import (
     assemble,
     ownership,
 )
-from lockgate.ingress.references import secrets_of, services_of
+from lockgate.ingress.references import secrets_of, services_of, shared_services
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.services.build import build as build_service
 from lockgate.ingress.services.ownership import is_ours
@@ -107,8 +107,11 @@ def stack_from_manifests(
             found += [*result.faults, *_substituted_node_ports(result, substituted)]
     for name in sorted(name for name, each in objects.services.items() if is_ours(each, settings)):
         service = objects.services[name]
+        others = tuple(sorted({at for at in shared_services(service) if at in objects.services}))
         result = memo.depending(
-            ("service", *name), [account, settings, service], partial(build_service, service, account, settings)
+            ("service", *name),
+            [account, settings, service, others, *map(objects.services.__getitem__, others)],
+            partial(build_service, service, account, settings, objects.services),
         )
         if isinstance(result, Refused):
             found.append(fault := faults.refused(result))

@@ -21,6 +21,7 @@ from lockgate.ingress.group import Group, Member
 from lockgate.ingress.listeners import parse_listen_ports, trust_stores
 from lockgate.ingress.refusal import Refused
 from lockgate.ingress.services.ownership import is_ours
+from lockgate.ingress.services.weighted import shared_with
 from lockgate.ingress.world import ExistingLoadBalancer, Settings
 from lockgate.resources import core, elbv2, networking
 from lockgate.resources.model import ObjectKey
@@ -112,8 +113,16 @@ def of_service(service: core.Service, settings: Settings) -> References:
         security_groups=(*(_read(lambda: s.SECURITY_GROUPS.read(service)) or ()),),
         ipv6=service.metadata.annotations.get(s.IP_ADDRESS_TYPE.key) == "dualstack",
         elastic_ips=(*(_read(lambda: s.EIP_ALLOCATIONS.read(service)) or ()),),
+        target_groups=tuple(each.arn for each in shared_with(service) if isinstance(each, ToArn)),
         user_pool=user_pool(service),
     )
+
+
+def shared_services(service: core.Service) -> Iterator[tuple[str, str]]:
+    """The Services with which a Service's load balancer shares connections."""
+    for each in shared_with(service):
+        if isinstance(each, ToService):
+            yield service.namespace, each.service
 
 
 def _read(read: Callable[[], T]) -> T | None:

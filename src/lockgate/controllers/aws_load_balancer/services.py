@@ -79,7 +79,7 @@ class Services:
         try:
             existing = await self._site.inventory.of(ServiceId(service.namespace, service.name))
             account = await self._reader.choices(service_lookups(service, existing.summary), existing)
-            built = build(service, account, self._site.settings)
+            built = build(service, account, self._site.settings, self._site.cluster.services)
             if isinstance(built, Refused):
                 raise built
         except (Refused, AwsError) as error:

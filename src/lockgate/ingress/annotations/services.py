@@ -173,8 +173,9 @@ QUIC_PORTS: Annotation[tuple[str, ...]] = _of(
 )  # fmt: skip
 
 WEIGHTED: Annotation[str] = Annotation(
-    "actions.{PROTOCOL-PORT}", JSON, "target groups of several Services for one port, with weights", scope=(SERVICE,),
-    prefix=SERVICE_PREFIX, limits="not read: every connection goes to the port's own target group",
+    "actions.{PROTOCOL-PORT}", JSON,
+    "target groups of several Services for one port, with weights; of a UDP listener, the largest weight gets all",
+    scope=(SERVICE,), prefix=SERVICE_PREFIX, fields="Listener.DefaultActions",
 )  # fmt: skip
 
 # --- target groups -----------------------------------------------------------------------------------------------

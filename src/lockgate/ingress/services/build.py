@@ -13,12 +13,13 @@ from typing import Final, cast
 from lockgate.ingress.agreement import listed
 from lockgate.ingress.annotations import services as a
 from lockgate.ingress.names import service_security_group_name
-from lockgate.ingress.refusal import Refused
+from lockgate.ingress.refusal import Refused, about
 from lockgate.ingress.services import load_balancer
 from lockgate.ingress.services.faults import annotation_faults
 from lockgate.ingress.services.load_balancer import refused
 from lockgate.ingress.services.ownership import has_resources, is_ours
 from lockgate.ingress.services.target_groups import TargetGroups
+from lockgate.ingress.services.weighted import weighted
 from lockgate.ingress.stack import (
     LOAD_BALANCER,
     MANAGED_SECURITY_GROUP,
@@ -27,7 +28,7 @@ from lockgate.ingress.stack import (
     Stack,
     tracked,
 )
-from lockgate.ingress.world import Account, Settings
+from lockgate.ingress.world import Account, Name, Settings
 from lockgate.loadbalancer.model import Forward, NetworkProtocol, WeightedTargetGroup
 from lockgate.loadbalancer.network import NetworkListener, NetworkLoadBalancer
 from lockgate.resources import core
@@ -36,19 +37,22 @@ from lockgate.resources.codes import service_load_balancers as service_codes
 from lockgate.resources.faults import Fault, Origin
 
 
-def build(service: core.Service, account: Account, settings: Settings) -> Stack | Refused:
+def build(
+    service: core.Service, account: Account, settings: Settings, services: Mapping[Name, core.Service]
+) -> Stack | Refused:
     """The Service's stack, or why it cannot be built. In that case its existing resources stay unchanged.
 
-    The stack is empty for a Service that is not ours, or no longer.
+    The stack is empty for a Service that is not ours, or no longer. `services` has at least those that it shares
+    connections with.
     """
     try:
-        return _built(service, account, settings)
+        return _built(service, account, settings, services)
     except Refused as refusal:
         refusal.origin = refusal.origin or Origin(service.key)
         return refusal
 
 
-def _built(service: core.Service, account: Account, settings: Settings) -> Stack:
+def _built(service: core.Service, account: Account, settings: Settings, services: Mapping[Name, core.Service]) -> Stack:
     stack = ServiceId(service.namespace, service.name)
     if service.metadata.deletion_timestamp or not is_ours(service, settings):
         if has_resources(service) and load_balancer.is_protected(service):
@@ -66,7 +70,7 @@ def _built(service: core.Service, account: Account, settings: Settings) -> Stack
     mappings = load_balancer.mappings(service, subnets, wanted, account)
     name = load_balancer.name(service, scheme, settings)
     load_balancer.check_private_link(service)
-    groups = TargetGroups(service, settings, account, scheme, family, subnets or (), security)
+    groups = TargetGroups(service, services, settings, account, scheme, family, subnets or (), security)
     faults: list[Fault] = []
     listeners = _listeners(service, groups, tags, settings, faults)
     if subnets is None:
@@ -159,10 +163,9 @@ def _listener(
     if protocol == "SCTP":
         raise Refused("a network load balancer has no listeners with the protocol SCTP", origin)
     listens = cast(NetworkProtocol, protocol)
-    group = groups.reference(service, port, cast(NetworkProtocol, behind), origin)
     return NetworkListener(
         port.port,
-        Forward((WeightedTargetGroup(group),)),
+        _forward(service, port, listens, cast(NetworkProtocol, behind), groups, origin),
         listens,
         tls.certificates if listens == "TLS" else (),
         tls.policy if listens == "TLS" else "",
@@ -171,6 +174,28 @@ def _listener(
         tags=_listener_tags(tags, groups, str(port.port)),
         origin=origin,
     )
+
+
+def _forward(
+    service: core.Service,
+    port: core.ServicePort,
+    protocol: NetworkProtocol,
+    behind: NetworkProtocol,
+    groups: TargetGroups,
+    origin: Origin,
+) -> Forward:
+    """To the Service's own target group, and to others with which an action shares. Theirs have the listener's
+    protocol."""
+    shared = weighted(service, protocol, port.port)
+    own = groups.reference(service, port, behind, origin)
+    if shared is None:
+        return Forward((WeightedTargetGroup(own),))
+    found = [WeightedTargetGroup(own, shared.base)]
+    with about(Origin(service.key, a.WEIGHTED.of(f"{protocol}-{port.port}").path())):
+        for share in shared.shares:
+            theirs: NetworkProtocol = "TCP" if protocol == "TLS" and share.decrypted else protocol
+            found.append(WeightedTargetGroup(groups.of(share.destination, theirs, origin), share.destination.weight))
+    return Forward(tuple(found))
 
 
 def _listener_tags(tags: Mapping[str, str], groups: TargetGroups, resource: str) -> Mapping[str, str]:

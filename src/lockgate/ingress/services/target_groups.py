@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Final, Literal, cast
 
+from lockgate.ingress.actions import ToArn, ToService
 from lockgate.ingress.annotations import services as a
 from lockgate.ingress.annotations.spec import AnyAnnotation
 from lockgate.ingress.annotations.values import Malformed, read_bool, read_int_or_text, trim
@@ -18,7 +19,7 @@ from lockgate.ingress.refusal import Refused, about
 from lockgate.ingress.services.load_balancer import Family, SecurityGroups, refused, source_ranges, tags, uid
 from lockgate.ingress.stack import Opening, OpenPort, ServiceId, TargetGroupBinding, tracked
 from lockgate.ingress.target_groups import find_port, target_port
-from lockgate.ingress.world import Account, Settings
+from lockgate.ingress.world import Account, Name, Settings
 from lockgate.loadbalancer.model import HealthCheck, NetworkProtocol, Scheme, TargetGroup, TargetProtocol
 from lockgate.loadbalancer.network import PRESERVE_CLIENT_IP, PROXY_PROTOCOL, preserves_client_address
 from lockgate.resources import core
@@ -33,6 +34,7 @@ class TargetGroups:
     for all of them."""
 
     owner: core.Service
+    services: Mapping[Name, core.Service]
     settings: Settings
     account: Account
     scheme: Scheme
@@ -51,6 +53,17 @@ class TargetGroups:
             with about(origin):
                 self._make(reference, service, port, protocol, origin)
         return reference
+
+    def of(self, destination: ToService | ToArn, protocol: NetworkProtocol, origin: Origin) -> str:
+        """The reference of a target group with which an action shares connections."""
+        match destination:
+            case ToService(name, number, _):
+                service = self.services.get((self.owner.namespace, name))
+                if service is None:
+                    raise Refused(f'Service "{name}" not found')
+                return self.reference(service, find_port(service, number), protocol, origin)
+            case ToArn(arn, _):
+                return arn
 
     def _make(
         self,
