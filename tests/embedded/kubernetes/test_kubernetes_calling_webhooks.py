@@ -41,12 +41,13 @@ class Webhook:
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        request = json.loads(body)["request"]
+        review = json.loads(body)
+        request = review["request"]
         self.asked.append({**request, "path": scope["path"]})
         answer = self._decide[scope["path"]](request)
         made = answer if isinstance(answer, dict) else await answer
         response = {"uid": request["uid"], **made}
-        text = json.dumps({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response})
+        text = json.dumps({**review, "request": None, "response": response})
         headers = [(b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": text.encode()})

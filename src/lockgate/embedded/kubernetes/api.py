@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Container
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from lockgate.embedded.asgi import Receive, Scope, Send, lifespan
 from lockgate.embedded.faults import Faults
@@ -16,6 +17,8 @@ from lockgate.embedded.http import Server, serve
 from lockgate.embedded.kubernetes import bodies
 from lockgate.embedded.kubernetes.admitting.admission import Admission, Question
 from lockgate.embedded.kubernetes.admitting.caller import Callers
+from lockgate.embedded.kubernetes.catalogue import Unstructured
+from lockgate.embedded.kubernetes.conversion_webhooks import Conversion, ConversionWebhooks, Reading, Unconverted
 from lockgate.embedded.kubernetes.discovery import AGGREGATED, Discovery
 from lockgate.embedded.kubernetes.exchange import (
     Answer,
@@ -43,7 +46,7 @@ from lockgate.embedded.kubernetes.watches import Watch, lines
 from lockgate.embedded.service_accounts import InvalidToken
 from lockgate.resources import core
 from lockgate.resources.effects.components import WEBHOOKS
-from lockgate.resources.model import JsonObject
+from lockgate.resources.model import JsonObject, ObjectKey
 from lockgate.resources.status import ApiError, Forbidden, NotFound
 from lockgate.resources.unicode import visible
 
@@ -86,6 +89,9 @@ class Log:
     lines: AsyncGenerator[bytes, None]
 
 
+_Result: TypeAlias = Answer | Reading | Listing | Watch | Log
+
+
 class KubernetesApi:
     """One API over one store. Every request must have the bearer token `token`.
 
@@ -108,6 +114,7 @@ class KubernetesApi:
         self._verbs = Verbs(store)
         built_in = (ending for name, ending in WEBHOOKS.items() if name not in external)
         self.webhooks = Callers(store.storage, tuple(built_in))
+        self._conversions = ConversionWebhooks(store.storage)
         self._discovery = Discovery(store.catalogue)
         self._documents = Documents(store.catalogue, store.schemas)
         self.watches = 0  # open ones
@@ -159,6 +166,8 @@ class KubernetesApi:
             if isinstance(result, Log):
                 await self._stream(result.lines, _TEXT, receive, send)
                 return
+            if isinstance(result, Reading):
+                result = await result.answer()
             if isinstance(result, Listing):
                 result = await result.answer()
         except ApiError as error:
@@ -195,21 +204,39 @@ class KubernetesApi:
         except InvalidToken as error:
             raise Unauthorized("Unauthorized") from error
 
-    async def _admitted(self, request: Request, asking: JsonObject) -> Answer | Listing | Watch | Log:
+    async def _admitted(self, request: Request, asking: JsonObject) -> _Result:
         """The answer to a request, once the webhooks that have a say in it were asked."""
         admission = self.webhooks.admission(asking) if request.method in _WRITES else None
+        conversion = await self._conversion(request)
         while True:
             try:
-                return self._answer(request, asking, admission)
+                return self._answer(request, asking, admission, conversion)
             except Question as question:
                 assert admission is not None
                 await self.webhooks.ask(admission, question, _options(request))
+            except Unconverted as needed:
+                assert conversion is not None
+                await conversion.ask(needed)
+
+    async def _conversion(self, request: Request) -> Conversion | None:
+        """The conversion of a kind that has a webhook. Of a write, the object as it is stored is converted before."""
+        found = target(request.path)
+        model = self._store.catalogue.by_path(found.group, found.version, found.plural) if found else None
+        if found is None or model is None or not issubclass(model, Unstructured):
+            return None
+        conversion = self._conversions.of(model.KIND)
+        if conversion is not None and request.method in _WRITES and found.name:
+            kind = model.KIND
+            key = ObjectKey(kind.group, kind.kind, found.namespace if kind.namespaced else "", found.name)
+            if (stored := self._store.storage.get(key)) is not None:
+                await conversion.prepare([stored], kind.api_version)
+        return conversion
 
     def _answer(
-        self, request: Request, asking: JsonObject, admission: Admission | None
-    ) -> Answer | Listing | Watch | Log:
+        self, request: Request, asking: JsonObject, admission: Admission | None, conversion: Conversion | None
+    ) -> _Result:
         if (found := target(request.path)) is not None:
-            return self._on_objects(request, found, asking, admission)
+            return self._on_objects(request, found, asking, admission, conversion)
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         match request.path:
@@ -239,14 +266,19 @@ class KubernetesApi:
         return Answer(encoded(found_document), content_type=AGGREGATED if aggregated else "application/json")
 
     def _on_objects(
-        self, request: Request, found: Target, asking: JsonObject, admission: Admission | None
-    ) -> Answer | Listing | Watch | Log:
+        self,
+        request: Request,
+        found: Target,
+        asking: JsonObject,
+        admission: Admission | None,
+        conversion: Conversion | None,
+    ) -> _Result:
         model = self._store.catalogue.by_path(found.group, found.version, found.plural)
         if model is None:
             kind = review_of(found, request.method)
             body = reviewed(kind, bodies.manifest(request), asking, self._store.tokens)
             return answered(request, body, 201)
-        call = Call(request, found, model, admission)
+        call = Call(request, found, model, admission, conversion)
         match found.subresource:
             case "":
                 pass

@@ -148,7 +148,41 @@ def refusals(body: JsonObject) -> list[FieldError]:
     if len({one.name for one in spec.versions}) < len(spec.versions):
         why = "must contain unique version names"
         found.append(field_errors.invalid(("spec", "versions"), [one.name for one in spec.versions], why))
-    return found
+    return [*found, *_conversion(body["spec"].get("conversion") or {}), *_unserved(body)]
+
+
+def _unserved(body: JsonObject) -> Iterator[FieldError]:
+    """Versions in which objects may still be stored."""
+    names = {one["name"] for one in body["spec"]["versions"]}
+    for index, version in enumerate((body.get("status") or {}).get("storedVersions") or ()):
+        if version not in names:
+            why = (
+                f"missing from spec.versions; {version} was previously a storage version, and must remain in "
+                f"spec.versions until a storage migration ensures no data remains persisted in {version} and removes "
+                f"{version} from status.storedVersions"
+            )
+            yield field_errors.invalid(("status", "storedVersions", index), version, why)
+
+
+def _conversion(conversion: JsonObject) -> Iterator[FieldError]:
+    at, strategy = ("spec", "conversion"), conversion.get("strategy", "None")
+    webhook = conversion.get("webhook") or {}
+    client, versions = webhook.get("clientConfig"), webhook.get("conversionReviewVersions") or []
+    if strategy not in ("None", "Webhook"):
+        yield field_errors.unsupported((*at, "strategy"), strategy, ("None", "Webhook"))
+    elif strategy == "None":
+        if webhook:
+            yield field_errors.forbidden((*at, "webhook"), "should not be set when strategy is not set to Webhook")
+    elif not client:
+        why = "required when strategy is set to Webhook"
+        yield field_errors.required((*at, "webhookClientConfig"), why)
+    elif bool(client.get("url")) == bool(client.get("service")):
+        yield field_errors.required((*at, "webhookClientConfig"), "exactly one of url or service is required")
+    elif not versions:
+        yield field_errors.required((*at, "conversionReviewVersions"))
+    elif not {"v1", "v1beta1"} & set(versions):
+        why = "must include at least one of v1, v1beta1"
+        yield field_errors.invalid((*at, "conversionReviewVersions"), versions, why)
 
 
 def _uncompiled(schema: JsonObject, at: Path) -> Iterator[FieldError]:
@@ -254,6 +288,7 @@ def _established(body: JsonObject, *, now: datetime) -> JsonObject:
         )
     ]
     names = body["spec"]["names"]
-    stored = [one["name"] for one in body["spec"]["versions"] if one.get("storage")]
+    stored = list((body.get("status") or {}).get("storedVersions") or ())
+    stored += [one["name"] for one in body["spec"]["versions"] if one.get("storage") and one["name"] not in stored]
     accepted = {"listKind": f"{names['kind']}List", "singular": names["kind"].lower(), **names}
     return {**body, "status": {"acceptedNames": accepted, "conditions": conditions, "storedVersions": stored}}

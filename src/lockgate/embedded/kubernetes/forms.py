@@ -91,7 +91,7 @@ class Form:
         items: Iterable[bytes]
         match self.shape:
             case "table":
-                bodies = ({**stored.json, "apiVersion": version} for stored in objects)
+                bodies = (stored.body(version) for stored in objects)
                 items = map(encoded, tables.rows(self.kind, bodies, include=self.include, now=self.now()))
                 return Listing(items, lambda made: self._joined(tables.head(self.kind, metadata()), "rows", made))
             case "metadata":
@@ -148,7 +148,7 @@ class Form:
             case "metadata":
                 return encoded(_metadata_only(stored.json))
             case "table":
-                body = {**stored.json, "apiVersion": self.api_version}
+                body = stored.body(self.api_version)
                 revision = {"resourceVersion": str(stored.revision)}
                 return encoded(
                     tables.table(self.kind, [body], list_metadata=revision, include=self.include, now=self.now())

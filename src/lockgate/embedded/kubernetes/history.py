@@ -34,7 +34,7 @@ GATHERED_SECONDS: Final = 0.000_25
 class Stored:
     """One revision of an object. Its parsed value and its JSON text are created once and cached."""
 
-    __slots__ = ("_encoded", "_json", "_message", "_parsed", "_text", "is_current", "key", "revision")
+    __slots__ = ("_converted", "_encoded", "_json", "_message", "_parsed", "_text", "is_current", "key", "revision")
 
     def __init__(self, key: ObjectKey, json: JsonObject, revision: int, parsed: Resource | None = None) -> None:
         self.key = key
@@ -45,6 +45,7 @@ class Stored:
         self._encoded: tuple[str, bytes] | None = None
         self._message: tuple[str, bytes] | None = None
         self._text: Stored | None = None
+        self._converted: dict[str, JsonObject] | None = None
 
     @property
     def json(self) -> JsonObject:
@@ -66,12 +67,24 @@ class Stored:
             self._parsed = parsed
         return parsed
 
+    def body(self, api_version: str) -> JsonObject:
+        """The object in the requested version of its group."""
+        converted = self._converted.get(api_version) if self._converted else None
+        return shown(self.json, api_version) if converted is None else converted
+
+    def is_in(self, api_version: str) -> bool:
+        """Whether `body` needs no webhook's conversion."""
+        return self.json["apiVersion"] == api_version or bool(self._converted and api_version in self._converted)
+
+    def convert(self, api_version: str, body: JsonObject) -> None:
+        """Keeps what a webhook made of the object in another version."""
+        self._converted = {**(self._converted or {}), api_version: body}
+
     def encoded(self, api_version: str) -> bytes:
         """The object as JSON text, in the requested version of its group."""
         if self._encoded is not None and self._encoded[0] == api_version:
             return self._encoded[1]
-        body = shown(self.json, api_version)
-        text = encoded(body)
+        text = encoded(self.body(api_version))
         if self._json is not None:
             self._encoded = (api_version, text)
         return text

@@ -95,6 +95,15 @@ class Schemas:
             raise refusal(model, body, found)
         return parsed
 
+    def check_version(self, model: type[Resource], version: str, body: JsonObject) -> None:
+        """Checks a client's object of a user's kind in its own version. Raises `Invalid`."""
+        own = self._schema(model, version)
+        if own is not None:
+            content = {name: value for name, value in body.items() if name != "metadata"}
+            whole = {**structural.defaulted(own, content), "metadata": body["metadata"]}
+            if found := self._refusals(own, whole, None):
+                raise refusal(model, body, found)
+
     def _beyond_schema(self, model: type[Resource], body: JsonObject, old: JsonObject | None) -> list[FieldError]:
         check = self.checks.get(model.KIND.group_kind)
         found = check(body) if check else []

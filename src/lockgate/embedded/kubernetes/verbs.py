@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from lockgate.embedded.kubernetes import advice, bodies, conversions
 from lockgate.embedded.kubernetes.admitting.admission import Admission
 from lockgate.embedded.kubernetes.catalogue import is_built_in
+from lockgate.embedded.kubernetes.conversion_webhooks import Conversion, Reading
 from lockgate.embedded.kubernetes.deletions import Policy, Preconditions, deletion
 from lockgate.embedded.kubernetes.exchange import Answer, Listing, MethodNotAllowed, Request
 from lockgate.embedded.kubernetes.forms import Form, answered
@@ -28,6 +29,7 @@ from lockgate.embedded.kubernetes.writes import By
 from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
 from lockgate.resources.status import ApiError, BadRequest
 
+_Shown = TypeVar("_Shown", Answer, Listing)
 _PATCHES = ("application/json-patch+json", "application/merge-patch+json")
 _STRATEGIC = "application/strategic-merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
@@ -41,6 +43,7 @@ class Call:
     target: Target
     model: type[Resource]
     admission: Admission | None = None
+    conversion: Conversion | None = None
 
     @property
     def key(self) -> ObjectKey:
@@ -67,7 +70,7 @@ class Call:
         agent = self.request.headers.get("user-agent", "unknown").partition("/")[0]
         return By(
             manager=(query.get("fieldManager") or agent)[:128],
-            api_version=self.target.api_version,
+            api_version=self.model.KIND.api_version if self.conversion else self.target.api_version,
             subresource=self.target.subresource,
             dry_run=query.get("dryRun") == "All",
             outside=True,
@@ -83,17 +86,19 @@ class Verbs:
         self._store = store
         self._pages = Pages(store.storage, store.clock)
 
-    def get(self, call: Call) -> Answer:
+    def get(self, call: Call) -> Answer | Reading:
         stored = self._store.storage.get(call.key)
         if stored is None:
             raise not_found(call.model.KIND, call.target.name)
-        return self._form(call).answer(stored)
+        form = self._form(call)
+        return _reading(call, [stored], lambda: form.answer(stored))
 
-    def list(self, call: Call) -> Listing:
+    def list(self, call: Call) -> Listing | Reading:
         query = call.request.query
         matches = _selected(call) if query.get("labelSelector") or query.get("fieldSelector") else None
         found, metadata = self._pages.page(call.model.KIND.group_kind, call.target.namespace, call.request, matches)
-        return self._form(call).listing(found, lambda: metadata)
+        form = self._form(call)
+        return _reading(call, found, lambda: form.listing(found, lambda: metadata))
 
     def watch(self, call: Call) -> Watch:
         query = call.request.query
@@ -117,21 +122,24 @@ class Verbs:
             bookmarks=call.request.flag("allowWatchBookmarks"),
             initial_end=initial and call.request.flag("allowWatchBookmarks"),
             timeout=float(timeout) if timeout else None,
+            conversion=call.conversion,
             view=(id(form.kind), form.api_version, form.accepts, form.include, call.target.namespace, selectors),
         )
 
-    def create(self, call: Call) -> Answer:
+    def create(self, call: Call) -> Answer | Reading:
         body = self._manifest(call)
         body, warnings = self._pruned(call, body)
+        body = self._in_storage(call, body)
         metadata = {**body["metadata"]}
         if call.model.KIND.namespaced:
             metadata["namespace"] = call.target.namespace
         created = self._store.writes.create(call.model, {**body, "metadata": metadata}, call.by)
         return self._written(call, created, 201, warnings)
 
-    def replace(self, call: Call) -> Answer:
+    def replace(self, call: Call) -> Answer | Reading:
         body = self._manifest(call)
         body, warnings = self._pruned(call, body)
+        body = self._in_storage(call, body)
         kind = call.model.KIND
         if not body["metadata"].get("resourceVersion") and not is_built_in(kind.group):
             cause = Cause("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")
@@ -139,7 +147,7 @@ class Verbs:
         updated = self._store.writes.update(call.model, call.key, lambda _: body, call.by)
         return self._written(call, updated, 200, warnings)
 
-    def patch(self, call: Call) -> Answer:
+    def patch(self, call: Call) -> Answer | Reading:
         kind, media = call.model.KIND, call.request.content_type
         built_in = is_built_in(kind.group)
         change: Callable[[JsonObject], Any]
@@ -162,13 +170,13 @@ class Verbs:
         warnings: list[str] = []
 
         def checked(before: JsonObject) -> JsonObject:
-            after = change(conversions.shown(before, call.target.api_version))
+            after = change(self._in_request(call, before))
             bodies.check_depth(after)
             self._check_identity(call, after)
             after = conversions.stored(after, call.target.api_version, kind)
             pruned, dropped = self._pruned(call, after, patch=True)
             warnings.extend(dropped)
-            return pruned
+            return self._in_storage(call, pruned)
 
         updated = self._store.writes.update(call.model, call.key, checked, call.by)
         return self._written(call, updated, 200, tuple(warnings))
@@ -206,7 +214,7 @@ class Verbs:
 
         return answered(call.request, scale_of(kind, self._store.writes.update(call.model, call.key, scaled, by)))
 
-    def delete(self, call: Call) -> Answer:
+    def delete(self, call: Call) -> Answer | Reading:
         options = self._delete_options(call)
         existing = self._store.writes.existing(call.model.KIND, call.key)
         body, gone = self._delete(call, existing.key, options)
@@ -219,7 +227,7 @@ class Verbs:
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
         return answered(call.request, status)
 
-    def delete_collection(self, call: Call) -> Listing:
+    def delete_collection(self, call: Call) -> Listing | Reading:
         options = self._delete_options(call)
         matches = _selected(call)
         found = self._store.storage.all(call.model.KIND.group_kind, call.target.namespace)
@@ -234,9 +242,11 @@ class Verbs:
                     self._delete(call, stored.key, options)
                 yield stored
 
-        return self._form(call).listing(deleted(), lambda: {"resourceVersion": str(self._store.storage.revision)})
+        form = self._form(call)
+        metadata = lambda: {"resourceVersion": str(self._store.storage.revision)}  # noqa: E731
+        return _reading(call, chosen, lambda: form.listing(deleted(), metadata))
 
-    def _apply(self, call: Call) -> Answer:
+    def _apply(self, call: Call) -> Answer | Reading:
         body = bodies.from_yaml(call.request.body)
         if not isinstance(body, dict):
             raise BadRequest("error decoding YAML: an object is expected")
@@ -257,6 +267,8 @@ class Verbs:
             metadata["namespace"] = call.target.namespace
         self._check_applied(call, conversions.stored(body, call.target.api_version, call.model.KIND))
         body = {**conversions.stored(body, call.target.api_version, call.model.KIND), "metadata": metadata}
+        if call.conversion is not None:
+            body = call.conversion.converted(body, call.model.KIND.api_version)
         existed = self._store.storage.get(call.key) is not None
         force = call.request.flag("force")
         applied = self._store.writes.apply(call.model, body, call.by, force=force)
@@ -364,13 +376,35 @@ class Verbs:
     def _form(self, call: Call) -> Form:
         return Form.of(call.request, call.model.KIND, call.target.api_version, self._store.clock)
 
-    def _written(self, call: Call, body: JsonObject, status: int, warnings: tuple[str, ...] = ()) -> Answer:
+    def _in_request(self, call: Call, body: JsonObject) -> JsonObject:
+        """A stored object in the version of the request. Raises `Unconverted`."""
+        if call.conversion is not None:
+            return call.conversion.converted(body, call.target.api_version)
+        return conversions.shown(body, call.target.api_version)
+
+    def _in_storage(self, call: Call, body: JsonObject) -> JsonObject:
+        """A client's object in the storage version, if a webhook converts it. Raises `Unconverted`, `Invalid`."""
+        if call.conversion is None or call.target.api_version == call.model.KIND.api_version:
+            return body
+        body = {**body, "apiVersion": call.target.api_version, "kind": call.model.KIND.kind}
+        self._store.schemas.check_version(call.model, call.target.version, body)
+        return call.conversion.converted(body, call.model.KIND.api_version)
+
+    def _written(self, call: Call, body: JsonObject, status: int, warnings: tuple[str, ...] = ()) -> Answer | Reading:
         warnings = (*warnings, *(call.admission.warnings if call.admission else ()))
         if call.request.method != "DELETE":
             subresource = bool(call.target.subresource)
             warnings = (*warnings, *advice.warnings(self._store.storage, call.model, body, subresource=subresource))
         shown = Stored(call.key, body, int(body["metadata"].get("resourceVersion") or 0))
-        return self._form(call).answer(shown, status, warnings)
+        form = self._form(call)
+        return _reading(call, [shown], lambda: form.answer(shown, status, warnings))
+
+
+def _reading(call: Call, objects: Sequence[Stored], show: Callable[[], _Shown]) -> _Shown | Reading:
+    """What `show` returns, at once unless a webhook has to convert the objects before."""
+    if call.conversion is None:
+        return show()
+    return Reading(call.conversion, objects, call.target.api_version, show)
 
 
 def _policy(options: JsonObject) -> Policy:

@@ -8,11 +8,12 @@ Source: kubernetes.io "API Concepts", "Efficient detection of changes" and "Stre
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Hashable, Iterator
+from collections.abc import AsyncGenerator, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from lockgate.embedded.kubernetes.conversion_webhooks import Conversion
 from lockgate.embedded.kubernetes.forms import Form
 from lockgate.embedded.kubernetes.history import Event, Stored
 from lockgate.embedded.kubernetes.refusals import too_old
@@ -43,6 +44,12 @@ class Watch:
     initial_end: bool = False
     timeout: float | None = None
     view: Hashable = field(default_factory=object)
+    conversion: Conversion | None = None
+
+    async def prepare(self, objects: Iterable[Stored]) -> None:
+        """Raises `ApiError` if a webhook cannot convert them."""
+        if self.conversion is not None:
+            await self.conversion.prepare(objects, self.form.api_version)
 
 
 async def lines(storage: Storage, watch: Watch) -> AsyncGenerator[bytes, None]:
@@ -54,6 +61,7 @@ async def lines(storage: Storage, watch: Watch) -> AsyncGenerator[bytes, None]:
     with storage.reading(at, start) as reader:
         existing = storage.all(at, watch.namespace) if watch.revision is None else []
         for some in _batches(existing):
+            await watch.prepare(some)
             yield b"".join(watch.form.event("ADDED", each) for each in some if watch.matches(each.json))
             await asyncio.sleep(0)
         if watch.initial_end:
@@ -73,6 +81,11 @@ async def lines(storage: Storage, watch: Watch) -> AsyncGenerator[bytes, None]:
                 yield watch.form.error(too_old(reader.revision, storage.revision).status())
                 return
             for happened in _batches(events):
+                try:
+                    await watch.prepare(each for event in happened for each in (event.object, event.previous) if each)
+                except ApiError as error:
+                    yield watch.form.error(error.status())
+                    return
                 key = (watch.view, happened[0].revision, happened[-1].revision)
                 lines = reader.shared(key, partial(_text, watch, happened))
                 reader.done(happened[-1].revision)
@@ -101,8 +114,8 @@ def _lines(watch: Watch, events: list[Event]) -> Iterator[bytes]:
         elif before:
             # Deleted, or no longer selected: the client last saw the previous state.
             assert event.previous is not None
-            metadata = {**event.previous.json["metadata"], "resourceVersion": str(event.revision)}
-            last = {**event.previous.json, "metadata": metadata}
+            previous = event.previous.body(watch.form.api_version)
+            last = {**previous, "metadata": {**previous["metadata"], "resourceVersion": str(event.revision)}}
             yield watch.form.event("DELETED", Stored(stored.key, last, event.revision))
 
 

@@ -112,7 +112,7 @@ class Writes:
         _users_metadata(kind, body)
         namespace = (metadata.get("namespace") or "default") if kind.namespaced else ""
         key = ObjectKey(kind.group, kind.kind, namespace, name)
-        before = self._storage.get(key)
+        before = self._live(kind, key)
         if before is None and by.subresource:
             raise not_found(kind, name)
         live = before.json if before else {**_head(kind), "metadata": {"name": name, "namespace": namespace}}
@@ -132,10 +132,17 @@ class Writes:
         return self._store(model, key, before, after, by, managed)
 
     def existing(self, kind: Kind, key: ObjectKey) -> Stored:
-        stored = self._storage.get(key)
+        stored = self._live(kind, key)
         if stored is None:
             raise not_found(kind, key.name)
         return stored
+
+    def _live(self, kind: Kind, key: ObjectKey) -> Stored | None:
+        """The stored object, in the storage version of today."""
+        stored = self._storage.get(key)
+        if stored is None or stored.json["apiVersion"] == kind.api_version:
+            return stored
+        return Stored(key, stored.body(kind.api_version), stored.revision)
 
     def _create(self, model: type[Resource], body: JsonObject, by: By, managed: list[JsonObject] | None) -> JsonObject:
         kind = model.KIND
