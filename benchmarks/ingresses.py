@@ -66,13 +66,9 @@ def _built() -> Figures:
 
 def _changed() -> Figures:
     with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder) / f"group-{group:03}.yaml" for group in range(_GROUPS)]
-        (Path(folder) / "class.yaml").write_text(_CLASS)
-        (Path(folder) / "lockgate.yaml").write_text(f"quotas: {{application-load-balancers: {_GROUPS}}}\n")
-        for group, file in enumerate(files):
-            file.write_text(_group(group, _MEMBERS))
+        files = written(Path(folder))
         with edge(path=Path(folder)) as running:
-            balancers = _balancers(running)
+            balancers = until_made(running)
             for group in range(_GROUPS):
                 _answers(_client(balancers, group), _path(group), 200)
             made_in = time.monotonic() - running.began
@@ -93,6 +89,16 @@ def _changed() -> Figures:
         "  one of them changed, saved file to served change": spread(samples, "ms", 0),
         "  95th percentile": f"{percentile(samples, 0.95):.0f} ms",
     }
+
+
+def written(folder: Path) -> list[Path]:
+    """Manifests of all groups, a file for each."""
+    files = [folder / f"group-{group:03}.yaml" for group in range(_GROUPS)]
+    (folder / "class.yaml").write_text(_CLASS)
+    (folder / "lockgate.yaml").write_text(f"quotas: {{application-load-balancers: {_GROUPS}}}\n")
+    for group, file in enumerate(files):
+        file.write_text(_group(group, _MEMBERS))
+    return files
 
 
 def _read(text: str) -> Iterator[tuple[ObjectKey, Resource]]:
@@ -151,7 +157,7 @@ spec:
 {paths}"""
 
 
-def _balancers(running: Running) -> dict[str, dict[str, Any]]:
+def until_made(running: Running) -> dict[str, dict[str, Any]]:
     """The load balancers by their groups' names, when all of them serve."""
     running.about()
     while True:

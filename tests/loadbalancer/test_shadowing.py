@@ -15,7 +15,7 @@ from lockgate.loadbalancer.model import (
     Rule,
     SourceIp,
 )
-from lockgate.loadbalancer.shadowing import shadowed_rules
+from lockgate.loadbalancer.shadowing import shadowed_rules, takes_all
 
 HOST = HostHeader(("shop.example",))
 
@@ -46,6 +46,12 @@ HOST = HostHeader(("shop.example",))
         ((QueryString((QueryPair("*"),)),), (QueryString((QueryPair("1", "b"),)),), True),
         ((QueryString((QueryPair("1", "a"),)),), (QueryString((QueryPair("1"),)),), False),
         ((HOST,), (PathPattern(("/a",)),), False),
+        ((PathPattern(("/b", "/a*")),), (PathPattern(("/ab", "/b")),), True),
+        ((PathPattern(("/b", "/a*")),), (PathPattern(("/ab", "/c")),), False),
+        ((PathPattern(("/?",)),), (PathPattern(("/a",)),), True),
+        ((PathPattern(("*",)),), (PathPattern((), regex_values=("^/a",)),), True),
+        ((PathPattern(("/a",), regex_values=("^/b",)),), (PathPattern(("/bc",)),), True),
+        ((PathPattern(("/*",)), HOST), (HOST,), True),
     ],
 )
 def test_rules_that_no_request_reaches(
@@ -53,3 +59,20 @@ def test_rules_that_no_request_reaches(
 ) -> None:
     first, second = Rule(1, earlier, ()), Rule(2, later, ())
     assert list(shadowed_rules([first, second])) == ([(second, first)] if taken else [])
+
+
+def test_the_index_loses_no_pair() -> None:
+    """Each rule is compared only with those whose paths may hold its own: with all, nothing else is found."""
+    paths = (("/*",), ("*",), ("/a",), ("/a*",), ("/ab/*", "/c"), ("/?b",), ("*/b",), ("/ab/c", "/c"))
+    conditions: list[tuple[Condition, ...]] = [(), (PathPattern((), ("^/a",)),), (PathPattern(("/a",), ("^/c",)),)]
+    conditions += [(PathPattern(each),) for each in paths]
+    conditions += [(PathPattern(each), HOST) for each in paths]
+    conditions += [(PathPattern(("/a*",)), PathPattern(("*b",)))]
+    for order in (conditions, conditions[::-1], conditions[5:] + conditions[:5]):
+        rules = [Rule(number, each, ()) for number, each in enumerate(order, 1)]
+        every = [
+            (rule, next(taker for taker in rules[:at] if takes_all(taker, rule)))
+            for at, rule in enumerate(rules)
+            if any(takes_all(taker, rule) for taker in rules[:at])
+        ]
+        assert list(shadowed_rules(rules)) == every

@@ -13,6 +13,11 @@ from lockgate.resources.arns import REGIONS
 
 _WORKERS = 12
 _TRIES = 8  # with back-off and jitter, as AWS limits the rate of calls
+_BY_ID = {  # listings that can be asked for some items: the parameter, and where an item has its ID
+    "describe_load_balancers": ("LoadBalancerArns", "LoadBalancerArn"),
+    "describe_target_groups": ("TargetGroupArns", "TargetGroupArn"),
+    "describe_security_groups": ("GroupIds", "GroupId"),
+}
 
 
 class NoAccount(CommandError):
@@ -40,21 +45,33 @@ class Failed(CommandError):
 
 
 class Account(Aws):
-    """Answers of reads are remembered until `forget`. `calls` counts the calls by service and boto3's method."""
+    """Answers of reads are remembered until `forget`, and items of a listing are not asked for again one by one.
+
+    `calls` counts the calls by service and boto3's method.
+    """
 
     def __init__(self, *, region: str, profile: str | None = None) -> None:
         super().__init__(region=region, profile=profile, workers=_WORKERS, tries=_TRIES)
         self.calls: Counter[tuple[str, str]] = Counter()
         self._answers: dict[tuple[str, str, str, str], asyncio.Task[Any]] = {}
+        self._items: dict[str, dict[str, Any]] = {}
 
     async def call(self, service: str, operation: str, **parameters: Any) -> Any:
         return await self._once(service, operation, "", parameters)
 
     async def list(self, service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
-        return list(await self._once(service, operation, key, parameters))
+        asked, id_ = _BY_ID.get(operation, ("", ""))
+        known = self._items.setdefault(operation, {})
+        if parameters.keys() == {asked} and all(each in known for each in parameters[asked]):
+            return [known[each] for each in parameters[asked]]
+        found = list(await self._once(service, operation, key, parameters))
+        if id_:
+            known.update((each[id_], each) for each in found)
+        return found
 
     def forget(self) -> None:
         self._answers.clear()
+        self._items = {}
 
     async def _once(self, service: str, operation: str, key: str, parameters: dict[str, Any]) -> Any:
         if not operation.startswith(("describe_", "get_", "list_")):

@@ -378,10 +378,11 @@ class Observer:
             match ownership(ingress, cache.objects, settings):
                 case Owned(group):
                     groups.setdefault(group, []).append(ingress)
+        written = intent.keys
         ours = [
             (group, members)
             for group, members in sorted(groups.items())
-            if any(each.key in intent.keys for each in members)
+            if any(each.key in written for each in members)
         ]
         if not ours:
             return ()
@@ -390,7 +391,9 @@ class Observer:
         site = Site(kubernetes, self._account, cache, inventory, settings, seen.place.vpc_id, lambda: datetime.now(UTC))
         reader = AccountReader(self._account, settings, vpc_id=seen.place.vpc_id)
         try:
-            return tuple([await self._group(group, members, site, reader, settings) for group, members in ours])
+            return tuple(
+                await asyncio.gather(*(self._group(group, members, site, reader, settings) for group, members in ours))
+            )
         except AwsError as error:
             raise _denied(error) from error
 

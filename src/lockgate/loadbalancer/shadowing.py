@@ -6,6 +6,7 @@ cover together is not reported.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,9 +30,36 @@ from lockgate.resources import languages
 
 def shadowed_rules(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
     """Each unreachable rule, with the earlier rule that matches its requests."""
-    for index, rule in enumerate(rules):
-        if (taker := next((each for each in rules[:index] if takes_all(each, rule)), None)) is not None:
+    earlier = _Earlier()
+    for rule in rules:
+        if (taker := next((each for each in earlier.possible(rule) if takes_all(each, rule)), None)) is not None:
             yield rule, taker
+        earlier.add(rule)
+
+
+class _Earlier:
+    """Rules by what their paths begin with: 100 rules are 5,000 pairs, and by far most of them differ there."""
+
+    def __init__(self) -> None:
+        self._rules: list[Rule] = []
+        self._beginning: defaultdict[str, list[int]] = defaultdict(list)
+
+    def add(self, rule: Rule) -> None:
+        paths = [each for each in rule.conditions if isinstance(each, PathPattern)]
+        # Of a regular expression or of several conditions nothing is known, and "/*" takes rules without a path.
+        known = len(paths) == 1 and not paths[0].regex_values and not _always(paths[0])
+        for beginning in {_beginning(each, False) for each in paths[0].values} if known else ("",):
+            self._beginning[beginning].append(len(self._rules))
+        self._rules.append(rule)
+
+    def possible(self, later: Rule) -> list[Rule]:
+        """Those that may take all requests of `later`, in their order."""
+        paths = [each for each in later.conditions if isinstance(each, PathPattern)]
+        if len(paths) > 1 or (paths and not paths[0].values):
+            return self._rules
+        begins = _beginning(paths[0].values[0], False) if paths else ""
+        found = {at for length in range(len(begins) + 1) for at in self._beginning.get(begins[:length], ())}
+        return [self._rules[at] for at in sorted(found)]
 
 
 def takes_all(earlier: Rule, later: Rule) -> bool:

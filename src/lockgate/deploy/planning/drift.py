@@ -64,8 +64,9 @@ def _certificates(plan: Plan, now: datetime) -> Iterator[Row]:
             yield Row("certificate", f"acm {name}", Verdict.DRIFT, choice.found.failure or choice.found.status)
         else:
             yield _expiring(f"acm {name}", choice.found.not_after, now, "issued")
+    written = plan.intent.keys
     for resource in plan.seen.resources:
-        if not isinstance(resource, cert_manager.Certificate) or resource.key not in plan.intent.keys:
+        if not isinstance(resource, cert_manager.Certificate) or resource.key not in written:
             continue
         name = f"{resource.namespace}/{resource.name}"
         if is_ready(resource):

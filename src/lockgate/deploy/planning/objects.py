@@ -62,10 +62,11 @@ def object_changes(intent: Intent, seen: Seen, arns: Mapping[str, str]) -> tuple
 
 def pruned(intent: Intent, seen: Seen) -> list[ObjectKey]:
     """Objects that this edge created, and that are no longer in its manifests. The first to be deleted come first."""
+    written = intent.keys
     found = [
         key
         for key, raw in seen.raw.items()
-        if key not in intent.keys and key.kind not in _NEVER_PRUNED and not owner_of(raw, intent.name)
+        if key not in written and key.kind not in _NEVER_PRUNED and not owner_of(raw, intent.name)
     ]
     return sorted(found, key=rank, reverse=True)
 

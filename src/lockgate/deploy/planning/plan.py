@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lockgate.check.findings import Finding
 from lockgate.check.outcome import outcome
@@ -41,7 +41,7 @@ class Wishes:
     adopt: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)  # asyncio.run makes its repr in vain
 class Plan:
     """`problems` prevent `apply`. `misfits` and `warnings` do not."""
 
@@ -58,7 +58,7 @@ class Plan:
     costs: tuple[cost.Cost, ...]
     quotas: tuple[limits.Quota, ...]
     needs: iam.Needs
-    edge: Edge = field(repr=False)
+    edge: Edge
     releases: tuple[Release, ...] = ()
 
     @property

@@ -36,6 +36,8 @@ def _concerns(scope: Scope | None, storage: Storage, body: JsonObject) -> bool:
             service = core.Service.model_validate(body)
             there = [*_all(storage, core.Service, istio.Gateway, networking.Ingress), service]
             return (service.namespace, service.name) not in reached(there)
+        case Scope.FOREIGN:
+            return False  # its IngressClass may follow
         case _:
             used = (core.Service, istio.Gateway, workloads.Deployment, istio.IstioOperator)
             return GatewayPods.of(Objects(_all(storage, *used))).scope(body) is scope

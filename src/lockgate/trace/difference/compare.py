@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from lockgate.edge.edge import Edge
 from lockgate.gateway.compare import holds
 from lockgate.gateway.model import Gateway, Present, ValueMatch, VirtualHost
-from lockgate.trace.difference import gateway, hosts, load_balancer, policies
+from lockgate.trace.difference import gateway, hosts, load_balancer, outcomes, policies
 from lockgate.trace.difference.conditions import TRUE, Normal, Path, Test
 from lockgate.trace.difference.entrances import Entrance, Entrances
 from lockgate.trace.difference.findings import Findings, Place
 from lockgate.trace.difference.gateway import Hosts, Reached, Same, TakenRoute
 from lockgate.trace.difference.load_balancer import Arrival, Taken
 from lockgate.trace.difference.model import Difference
+from lockgate.trace.difference.outcomes import Aspects
 from lockgate.trace.difference.requests import Known
 from lockgate.trace.difference.space import Cell, Space, tests_of
 from lockgate.trace.difference.tree import Branch, Split, first, leaves
@@ -26,6 +27,7 @@ MOST_HOSTS = 1000
 """Virtual hosts that are compared in detail. Equal ones do not count, and those with equal routes count once."""
 
 Decided = TypeVar("Decided")
+_Arrivals: TypeAlias = tuple[tuple[object, ...], tuple[object, ...]]
 
 
 def difference(old: Edge, new: Edge) -> Difference:
@@ -90,30 +92,49 @@ class _Comparison:
         stages = [self._stage(index, group[0], scheme, port) for index in (0, 1)]
         place = Place(group, scheme, port)
         self._web_acls(place, stages)
+        arrivals = self._alike(stages, group[0])
+        if arrivals is None:
+            arrivals = self._split(place, stages)
+        for before, after in arrivals.values():
+            self._gateways(group, scheme, port, (stages[0], stages[1]), before, after)
+
+    def _alike(self, stages: list[_Stage], host: str) -> dict[_Arrivals, tuple[Taken, Taken]] | None:
+        """What both load balancers' rules lead to, if the rules are the same; else None."""
+        if len(stages[0].branches) != len(stages[1].branches):
+            return None
+        found: dict[_Arrivals, tuple[Taken, Taken]] = {}
+        for old, new in zip(stages[0].branches, stages[1].branches, strict=True):
+            taken = old.taken, new.taken
+            if old.condition != new.condition or outcomes.changes(*self._aspects(stages, host, taken)):
+                return None
+            found |= _arrivals(taken)
+        return found
+
+    def _split(self, place: Place, stages: list[_Stage]) -> dict[_Arrivals, tuple[Taken, Taken]]:
+        """Adds the requests that the load balancers treat differently, and returns what their rules lead to."""
         space = Space(_tests(stage.branches for stage in stages))
 
         def decide(cell: Cell) -> tuple[Taken, Taken] | Split:
             return _both(space, cell, *(stage.branches for stage in stages))
 
-        arrivals: dict[tuple[object, object], tuple[Taken, Taken]] = {}
+        arrivals: dict[_Arrivals, tuple[Taken, Taken]] = {}
         for cell, decided in leaves(space, space.whole, decide):
             if decided is None:
                 self._findings.undecided(f"too many combinations of conditions for {place}")
                 break
             before, after = decided
-            aspects = [
-                {**self._connection(index, stage, group[0]), **taken.aspects, **self._arrival(index, taken)}
-                for index, (stage, taken) in enumerate(zip(stages, decided, strict=True))
-            ]
+            aspects = self._aspects(stages, place.hosts[0], decided)
             where = before.where, after.where
             self._findings.add(space, cell, aspects, where, (Way(before.rule), Way(after.rule)))
-            if before.arrivals and after.arrivals:
-                arrivals[tuple(each.key for each in before.arrivals), tuple(each.key for each in after.arrivals)] = (
-                    decided
-                )
+            arrivals |= _arrivals(decided)
         self._findings.close(place, space, space.whole)
-        for before, after in arrivals.values():
-            self._gateways(group, scheme, port, (stages[0], stages[1]), before, after)
+        return arrivals
+
+    def _aspects(self, stages: list[_Stage], host: str, decided: tuple[Taken, Taken]) -> list[Aspects]:
+        return [
+            {**self._connection(index, stage, host), **taken.aspects, **self._arrival(index, taken)}
+            for index, (stage, taken) in enumerate(zip(stages, decided, strict=True))
+        ]
 
     def _web_acls(self, place: Place, stages: list[_Stage]) -> None:
         """Names requests to try where web ACLs differ, because what these do is not derived here."""
@@ -300,6 +321,12 @@ class _Comparison:
             where = taken[0].where, taken[1].where
             self._findings.add(space, cell, [each.aspects for each in taken], where, ways)
         self._findings.close(place, space, space.whole)
+
+
+def _arrivals(decided: tuple[Taken, Taken]) -> dict[_Arrivals, tuple[Taken, Taken]]:
+    """A pair whose both sides lead to gateways, by these."""
+    before, after = (tuple(each.key for each in taken.arrivals) for taken in decided)
+    return {(before, after): decided} if before and after else {}
 
 
 def _refusals(at: Gateway, arrival: Arrival, place: Place) -> Iterator[Branch[TakenRoute]]:
