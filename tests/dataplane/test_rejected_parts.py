@@ -38,6 +38,7 @@ from lockgate.resources.model import ObjectKey
 from lockgate.xds import loadbalancer as balancers
 from lockgate.xds.gateway import snapshot
 from lockgate.xds.gateway.pieces import RoutePieces
+from lockgate.xds.gateway.routes import Form
 from lockgate.xds.snapshot import LISTENER, ROUTE, Entry, Piece, Snapshot, Source
 
 BIG = "(((a{100}){100}){100})"  # RE2 takes it, Envoy's limit on the size of a program does not
@@ -191,7 +192,7 @@ def test_envoy_says_which_virtual_host_has_a_name_that_another_has() -> None:
 
 
 def tried(*hosts: model.VirtualHost) -> list[tuple[Piece, str]]:
-    pieces = RoutePieces(model.RouteConfiguration("r", hosts), HttpSettings())
+    pieces = RoutePieces(model.RouteConfiguration("r", hosts), Form(HttpSettings()))
     made = Entry.of(pieces.body(set(range(len(pieces.all())))), "r", pieces)
     trial = EnvoyTrial(find_envoy())
     return asyncio.run(culprits(made, lambda body: trial.refusal(ROUTE, body)))

@@ -104,6 +104,7 @@ def test_an_echo_logs_its_requests_and_a_gateway_what_its_envoy_writes(guide: Up
 def test_the_ports_of_pods_are_forwarded(guide: Up) -> None:
     with forwarded(guide, "istio-system", "deploy/istio-ingressgateway", 15000) as url:
         assert json.loads(urlopen(f"{url}/server_info").read())["state"] == "LIVE"
+        assert b"/namespaces/default/virtual-service/" in urlopen(f"{url}/config_dump").read(), "istioctl reads this"
     with forwarded(guide, "istio-system", "deploy/istio-ingressgateway", 15090) as url:
         assert b"envoy_server_live" in urlopen(f"{url}/stats/prometheus").read()
     with forwarded(guide, "istio-system", "deploy/istiod", 15014) as url:

@@ -19,6 +19,7 @@ from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret as Secre
 from lockgate.gateway.credentials import Authority, KeyPair
 from lockgate.gateway.mesh import HttpSettings
 from lockgate.gateway.model import (
+    AddHeader,
     Cluster,
     DirectResponse,
     DownstreamTls,
@@ -144,6 +145,23 @@ def test_routes_and_clusters_name_what_they_were_made_from() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("gateway", "named"),
+    [
+        ({}, False),
+        ({"telemetry": Telemetry((TelemetryLog(FileLog(LogFormat("%PROTOCOL%"))),))}, False),
+        ({"telemetry": Telemetry((TelemetryLog(FileLog(LogFormat("%METADATA(ROUTE:istio:config)%"))),))}, True),
+        ({"telemetry": Telemetry((TelemetryLog(FileLog(LogFormat("")), expression="xds.route_metadata"),))}, True),
+    ],
+)
+def test_routes_have_no_names_where_nothing_reads_them(gateway: Any, named: bool) -> None:
+    route = replace(FORWARD, virtual_service=ObjectKey("networking.istio.io", "VirtualService", "shop", "orders"))
+    routes = {"https": RouteConfiguration("https", (VirtualHost("a.example:80", ("a.example",), (route,)),))}
+    of = made(replace(GATEWAY, routes=routes, **gateway), named=False)
+    (host,) = RouteMessage.FromString(of.resources[ROUTE]["https"].body).virtual_hosts
+    assert host.routes[0].HasField("metadata") is named
+
+
 def test_listeners_bind_this_machines_ports_under_istios_names() -> None:
     listeners = made().resources[LISTENER]
     assert set(listeners) == {"0.0.0.0_8080", "0.0.0.0_8443", "readiness"}
@@ -206,18 +224,20 @@ def _words(given: Any) -> list[str]:
     ("changes", "keys"),
     [
         (HeaderChanges(), ["x-forwarded-for"]),
-        (HeaderChanges((SetHeader("x-a", "1"),)), ["x-forwarded-for", "x-a"]),
+        (HeaderChanges((SetHeader("x-a", "1"),)), ["x-a", "x-forwarded-for"]),  # in any order
+        (HeaderChanges((SetHeader("x-a", "%REQ(X-FORWARDED-FOR)%"),)), ["x-forwarded-for", "x-a"]),
+        (HeaderChanges((AddHeader("X-Forwarded-For", "1.2.3.4"),)), ["x-forwarded-for", "X-Forwarded-For"]),
         (HeaderChanges(remove=("x-forwarded-for",)), []),
     ],
 )
 def test_the_peer_is_appended_before_the_routes_own_changes(changes: HeaderChanges, keys: list[str]) -> None:
     route = replace(FORWARD, request_headers=changes)
-    configuration = RouteConfiguration("http.8080", (VirtualHost("a", ("a.example",), (route,)),))
-    of = made(replace(GATEWAY, routes={"http.8080": configuration}))
+    hosts = (VirtualHost("a", ("a.example",), (route,)), VirtualHost("b", ("b.example",), (FORWARD,)))
+    of = made(replace(GATEWAY, routes={"http.8080": RouteConfiguration("http.8080", hosts)}))
     message = RouteMessage.FromString(of.resources[ROUTE]["http.8080"].body)
-    host = message.virtual_hosts[0]
-    added = (*host.routes[0].request_headers_to_add, *host.request_headers_to_add)  # in Envoy's order
-    assert [one.header.key for one in added] == keys
+    for host, expected in zip(message.virtual_hosts, (keys, ["x-forwarded-for"]), strict=True):
+        levels = (host.routes[0], host, message)  # in Envoy's order
+        assert [one.header.key for level in levels for one in level.request_headers_to_add] == expected
 
 
 def test_what_all_routes_have_in_common_is_said_once() -> None:

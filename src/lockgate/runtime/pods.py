@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 ADMIN: Final = 15000  # Envoy's admin interface in Istio's Pods
 METRICS: Final = (15020, 15090)  # for Prometheus: those of istio-proxy and of Envoy
 _POLL_SECONDS: Final = 0.5
+_PATIENCE: Final = 10.0  # s for Envoy to have its routes
 _CHUNK: Final = 1 << 20
 _TIME: Final = re.compile(r"\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?)")
 
@@ -42,6 +44,7 @@ class Pods:
         """Raises OSError, with the reason in words."""
         envoy = self._envoy(pod)
         if envoy is not None and port == ADMIN:
+            await self._name_routes(envoy)
             return await asyncio.open_unix_connection(str(envoy.admin_socket))
         if envoy is not None and port in METRICS:
             return await asyncio.open_connection(LOCAL_IPV4, await self._metrics_port(envoy))
@@ -96,6 +99,13 @@ class Pods:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _name_routes(self, envoy: Envoy) -> None:
+        """Envoy's routes name their VirtualServices once somebody reads them, such as istioctl and Kiali."""
+        with suppress(TimeoutError):  # what Envoy has is worth reading, too
+            async with asyncio.timeout(_PATIENCE):
+                await self._edge.istiod.name_routes()
+                await self._edge.ads.settled(envoy.node)
 
     async def _metrics_port(self, envoy: Envoy) -> int:
         if envoy.node not in self._metrics:

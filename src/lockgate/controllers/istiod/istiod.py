@@ -107,7 +107,9 @@ class Istiod:
         network = Network(self._cache.now, trust, proxy_to)
         self._keys = keys(self._wake.set, network)
         self._modules = modules(self._wake.set, network, modules_folder)
-        self._building = False
+        self._named = False
+        self._built = asyncio.Event()
+        self._built.set()
         self.faults: tuple[Fault, ...] = ()
 
     async def run(self) -> None:
@@ -134,7 +136,17 @@ class Istiod:
     @property
     def current(self) -> bool:
         """Whether all known changes are built, and `faults` includes theirs."""
-        return not self._building and not self._wake.is_set()
+        return self._built.is_set() and not self._wake.is_set()
+
+    async def name_routes(self) -> None:
+        """From now on, each route names its VirtualService, for whoever reads Envoy's configuration. With 30,000
+        routes, that is a third of Envoy's work for each change, and 50 MiB. Returns when they are published."""
+        if not self._named:
+            self._named = True
+            self._wake.set()
+        while not self.current:
+            self._built.clear()
+            await self._built.wait()
 
     def _note(self, kind: type[Resource]) -> None:
         if kind is istio.IstioOperator:
@@ -147,11 +159,11 @@ class Istiod:
         while True:
             await self._wake.wait()
             await asyncio.sleep(max(self._settle, rested - time.monotonic()))
-            self._building = True
+            self._built.clear()
             self._wake.clear()
             began = time.monotonic()
             await self._build_all(tasks)
-            self._building = False
+            self._built.set()
             rested = time.monotonic() + min(time.monotonic() - began, _LONGEST_REST)
 
     async def _build_all(self, tasks: asyncio.TaskGroup) -> None:
@@ -170,7 +182,7 @@ class Istiod:
             proxy = self._proxies.setdefault(node, self._proxy(node))
             installed = self._installer.installed(pod)
             try:
-                changed = await asyncio.to_thread(proxy.build, objects, pod, installed, mesh, fetched)
+                changed = await asyncio.to_thread(proxy.build, objects, pod, installed, mesh, fetched, self._named)
             except Exception:  # the last good configuration stays served
                 log.exception("cannot build the configuration of %s", node)
                 continue

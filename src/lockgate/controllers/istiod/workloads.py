@@ -84,9 +84,10 @@ class Proxy:
         installed: InstalledGateway | None,
         mesh: Mesh,
         fetched: FetchedOnes,
+        named: bool = False,
     ) -> bool:
         """Builds again, and returns whether the snapshot changed. `installed` is the gateway that the Pod runs,
-        `fetched` are keys of JWTs, and modules."""
+        `fetched` are keys of JWTs, and modules; `named` is whether somebody reads the names in Envoy's routes."""
         from lockgate.xds.gateway import AccessLog, snapshot  # Envoy's types take a third of a second to import
 
         built = build(
@@ -104,6 +105,7 @@ class Proxy:
             credentials=self._credentials,
             access_log=self._built.stable("own logs", own),
             system_ca=self._system_ca,
+            named=named,
             memo=self._serialised,
         )
         changed = made != self.snapshot or binds != self.binds

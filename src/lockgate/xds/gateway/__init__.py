@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from lockgate.gateway import model
 from lockgate.gateway.clusters import SYSTEM_CA
 from lockgate.gateway.credentials import Credential
-from lockgate.gateway.mesh import HttpSettings
 from lockgate.gateway.telemetry.model import Collector
 from lockgate.resources.faults import Origin
 from lockgate.resources.memo import Memo
@@ -20,7 +19,7 @@ from lockgate.xds.gateway.listeners import Settings, filter_chain, listener, rea
 from lockgate.xds.gateway.logs import AccessLog
 from lockgate.xds.gateway.patched import patched
 from lockgate.xds.gateway.pieces import ListenerPieces, RoutePieces
-from lockgate.xds.gateway.routes import route_configuration, virtual_host
+from lockgate.xds.gateway.routes import Form, route_configuration, sees_the_peer, virtual_host
 from lockgate.xds.gateway.secrets import secret
 from lockgate.xds.snapshot import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Entry, Snapshot, Source
 
@@ -36,6 +35,7 @@ def snapshot(
     credentials: Mapping[str, Credential],
     access_log: AccessLog | None = None,
     system_ca: str = SYSTEM_CA,
+    named: bool = True,
     memo: Memo | None = None,
 ) -> Snapshot:
     """The complete configuration of one gateway's Envoy.
@@ -43,13 +43,15 @@ def snapshot(
     `binds` maps a port as Istio sees it (8443, 15021) to the address and port on this machine. A listener without an
     entry is omitted, because no Service leads to it. `credentials` holds the material by SDS name. If a credential is
     missing, its chains have no certificate, as on a cluster. `system_ca` is the file of the CAs that clusters trust by
-    default. With the same `memo`, unchanged resources are reused.
+    default. With `named`, each route names its VirtualService, as istiod's routes do; without it, only if something of
+    the gateway may read that. With the same `memo`, unchanged resources are reused.
     """
     memo = memo or Memo()
     memo.turn()
     collector = access_log.collector if access_log else None
     service = _service_in_traces(gateway.workload) if collector else ""
     settings = memo.made(Settings, gateway.http, gateway.filters, gateway.telemetry, access_log, service)
+    named = named or collector is not None or _may_read_metadata(gateway)
     listeners = {
         item.name: _listener(item, binds[item.port], settings, memo) for item in gateway.listeners if item.port in binds
     }
@@ -65,7 +67,7 @@ def snapshot(
                 if name in credentials
             },
             LISTENER: listeners,
-            ROUTE: {name: _routes(item, gateway.http, memo) for name, item in gateway.routes.items()},
+            ROUTE: {name: _routes(item, gateway, named, memo) for name, item in gateway.routes.items()},
         }
     )
     return patched(made, gateway, binds, memo) if gateway.patches else made
@@ -111,13 +113,24 @@ def _secret(item: Credential, name: str) -> Entry:
     return Entry.of(secret(name, item), f"credential {name}")
 
 
-def _routes(item: model.RouteConfiguration, http: HttpSettings, memo: Memo) -> Entry:
-    parts = memo.each(item.name, virtual_host, item.virtual_hosts, http)
+def _routes(item: model.RouteConfiguration, gateway: model.Gateway, named: bool, memo: Memo) -> Entry:
+    # A patch may add header changes of its own, so the peer comes before them, where it is for Istio's Envoy.
+    alone = gateway.http.proxy_protocol or bool(gateway.patches)
+    peer = not alone and not any(memo.each(item.name, sees_the_peer, item.virtual_hosts))
+    form = memo.made(Form, gateway.http, named, peer)
+    parts = memo.each(item.name, virtual_host, item.virtual_hosts, form)
     return memo.depending(
         ("routes", item.name),
-        [parts, http, item.origin],
-        lambda: Entry.of(route_configuration(item.name, parts), _source(item.origin), RoutePieces(item, http)),
+        [parts, form, item.origin],
+        lambda: Entry.of(route_configuration(item.name, parts, form), _source(item.origin), RoutePieces(item, form)),
     )
+
+
+def _may_read_metadata(gateway: model.Gateway) -> bool:
+    """Whether patches, modules or formats of logs may read what routes say of themselves."""
+    modules = gateway.filters.modules if gateway.filters else ()
+    logs = gateway.telemetry.access_logs
+    return bool(gateway.patches or modules) or any("metadata" in f"{log.sink}{log.expression}".lower() for log in logs)
 
 
 def _source(origin: Origin | None) -> Source:

@@ -6,12 +6,11 @@ from collections.abc import Set
 from dataclasses import dataclass, replace
 
 from lockgate.gateway import model
-from lockgate.gateway.mesh import HttpSettings
 from lockgate.gateway.policies.model import Wasm
 from lockgate.gateway.telemetry.model import AccessLog
 from lockgate.resources.faults import Origin
 from lockgate.xds.gateway.listeners import Settings, filter_chain, listener
-from lockgate.xds.gateway.routes import route_configuration, virtual_host
+from lockgate.xds.gateway.routes import Form, route_configuration, virtual_host
 from lockgate.xds.snapshot import Piece, Source
 
 
@@ -20,7 +19,7 @@ class RoutePieces:
     """Virtual hosts without routes, each followed by its routes. Without its virtual host, a route is left out, too."""
 
     item: model.RouteConfiguration
-    http: HttpSettings
+    form: Form
 
     def all(self) -> list[Piece]:
         found: list[Piece] = []
@@ -37,9 +36,9 @@ class RoutePieces:
         for host in self.item.virtual_hosts:
             if place in kept:
                 routes = tuple(route for number, route in enumerate(host.routes, place + 1) if number in kept)
-                hosts.append(virtual_host(replace(host, routes=routes), self.http))
+                hosts.append(virtual_host(replace(host, routes=routes), self.form))
             place += 1 + len(host.routes)
-        return route_configuration(self.item.name, hosts)
+        return route_configuration(self.item.name, hosts, self.form)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,70 +41,92 @@ _STATUS = {
 _FORWARDED_FOR = "x-forwarded-for"
 
 
-def route_configuration(name: str, virtual_hosts: Iterable[bytes]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a route configuration says what all of its routes have in common. Of ten thousand virtual hosts, Envoy reads
+    a short form in half the time.
+
+    With `named`, each route has its VirtualService. With `peer`, X-Forwarded-For is appended once for all of them.
+    """
+
+    http: HttpSettings
+    named: bool = True
+    peer: bool = False
+
+
+def route_configuration(name: str, virtual_hosts: Iterable[bytes], form: Form) -> bytes:
     """A `RouteConfiguration` from serialised virtual hosts (see `virtual_host`)."""
     head = RouteConfiguration(
         name=name,
         validate_clusters=boolean(False),  # a missing cluster answers 503 NC
         ignore_port_in_host_matching=True,
         max_direct_response_body_size_bytes=uint32(MAX_DIRECT_BODY),
+        request_headers_to_add=[_peer()] if form.peer else (),
     )
     return serialised(head) + b"".join(virtual_hosts)
 
 
-def virtual_host(host: model.VirtualHost, http: HttpSettings) -> bytes:
+def virtual_host(host: model.VirtualHost, form: Form) -> bytes:
     """A serialised virtual host, with the tag of field 2 of `RouteConfiguration`."""
-    shared = _shared(host, http)
+    shared = _shared(host, form)
     message = rc.VirtualHost(
         name=host.name,
         domains=host.domains,
-        routes=[_route(route, http, shared) for route in host.routes],
-        include_request_attempt_count=http.attempt_count,
+        routes=[_route(route, form, shared) for route in host.routes],
+        include_request_attempt_count=form.http.attempt_count,
     )
     if shared.retry:
         message.retry_policy.CopyFrom(_retry(shared.retry))
-    if shared.peer:
+    if shared.peer and not form.peer:
         message.request_headers_to_add.append(_peer())
     if host.require_tls:
         message.require_tls = rc.VirtualHost.ALL
     return field(2, serialised(message))
 
 
+def sees_the_peer(host: model.VirtualHost) -> bool:
+    """Whether header changes of a route write or may read X-Forwarded-For. Envoy changes headers as the route says
+    before it does so as its virtual host and the route configuration say, and Istio's Envoy appends the peer first. So
+    none of these may append it for such a route."""
+    return any(map(_sees_the_peer, host.routes))
+
+
+def _sees_the_peer(route: model.Route) -> bool:
+    several = route.action.clusters if isinstance(route.action, model.Forward) else ()
+    changes = (route.request_headers, *(one.request_headers for one in several if len(several) > 1))
+    return any(
+        _FORWARDED_FOR in each.remove or any("%" in put.value or put.name.lower() == _FORWARDED_FOR for put in each.put)
+        for each in changes
+        if each is not model.UNCHANGED
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """What all routes of a virtual host have in common, which it says once: Envoy reads thousands of routes faster.
-
-    `peer` is whether X-Forwarded-For is appended there. Envoy changes headers as the route says before it does so as
-    the virtual host says, and Istio's Envoy appends first. So no route may change headers, then.
-    """
+    """What all routes of a virtual host have in common, which it says once. `peer` is whether X-Forwarded-For is
+    appended for all of them."""
 
     retry: model.Retry | None = None
     peer: bool = False
 
 
-def _shared(host: model.VirtualHost, http: HttpSettings) -> _Shared:
-    forwards = [(route, route.action) for route in host.routes if isinstance(route.action, model.Forward)]
+def _shared(host: model.VirtualHost, form: Form) -> _Shared:
+    forwards = [route.action for route in host.routes if isinstance(route.action, model.Forward)]
     if not forwards:
         return _Shared()
-    first = forwards[0][1].retry
-    alike = all(action.retry is first or action.retry == first for _, action in forwards)
-    peer = not http.proxy_protocol and not any(_changes_request(route, action) for route, action in forwards)
-    return _Shared(first if alike else None, peer)
+    first = forwards[0].retry
+    alike = all(action.retry is first or action.retry == first for action in forwards)
+    return _Shared(first if alike else None, not form.http.proxy_protocol and not sees_the_peer(host))
 
 
-def _changes_request(route: model.Route, action: model.Forward) -> bool:
-    several = action.clusters if len(action.clusters) > 1 else ()
-    return any(each != model.UNCHANGED for each in (route.request_headers, *(one.request_headers for one in several)))
-
-
-def _route(route: model.Route, http: HttpSettings, shared: _Shared) -> Message:
+def _route(route: model.Route, form: Form, shared: _Shared) -> Message:
     message = rc.Route(name=route.name, match=_match(route.match), stat_prefix=route.stat_prefix)
-    if route.virtual_service:
+    if form.named and route.virtual_service:
         message.metadata.CopyFrom(made_from(route.virtual_service))
     match route.action:
         case model.Forward():
             message.route.CopyFrom(_forward(route.action, shared))
-            message.route.append_x_forwarded_host = http.x_forwarded_host
+            message.route.append_x_forwarded_host = form.http.x_forwarded_host
         case model.Redirect():
             message.redirect.CopyFrom(_redirect(route.action))
         case model.DirectResponse(status, body):
@@ -113,7 +135,7 @@ def _route(route: model.Route, http: HttpSettings, shared: _Shared) -> Message:
                 message.direct_response.body.inline_bytes = body
         case _:
             assert_never(route.action)
-    _request_headers(message, route, http, shared)
+    _request_headers(message, route, form.http, shared)
     _change(message, "response", route.response_headers)
     if route.delay or route.abort:
         message.typed_per_filter_config[FAULT].CopyFrom(pack(_fault(route.delay, route.abort)))
@@ -251,7 +273,7 @@ def _request_headers(message: Message, route: model.Route, http: HttpSettings, s
     """The route's header changes, after X-Forwarded-For as Istio's Envoy appends it.
 
     For a peer on the loopback, Envoy would append this machine's address instead of the peer's. The listener disables
-    that (see `listeners`), and the route or its virtual host appends the peer.
+    that (see `listeners`), and the route, its virtual host or the route configuration appends the peer.
     """
     changes = route.request_headers
     appends = isinstance(route.action, model.Forward) and _FORWARDED_FOR not in changes.remove
