@@ -17,12 +17,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import TypeAlias
 
 from lockgate.edge.manifests import Manifests
 from lockgate.resources.reader import Document
-
-_Identity: TypeAlias = tuple[str, str, str, str]  # group, kind, namespace, name
 
 
 class Absence(Enum):
@@ -127,14 +124,16 @@ def _compare(now: Manifests, before: Manifests) -> tuple[dict[str, list[Document
     changed = [document for document in before.documents if id(document) not in kept]
     if not changed:
         return {}, []
-    here = {_identity(document) for document in now.documents if document.accepted}
-    refused = {_identity(document) for document in now.documents if not document.accepted}
+    keys = {document.key for document in changed}
+    there = [document for document in now.documents if document.key in keys]
+    here = {document.key for document in there if document.accepted}
+    refused = {document.key for document in there if not document.accepted}
     missing: dict[str, list[Document]] = defaultdict(list)
     held: list[Document] = []
     for document in changed:
-        if not document.accepted or (identity := _identity(document)) in here:
+        if not document.accepted or document.key in here:
             continue
-        if document.position.file in now.broken or identity in refused:
+        if document.position.file in now.broken or document.key in refused:
             held.append(document)
         else:
             missing[document.position.file].append(document)
@@ -182,9 +181,3 @@ def _with(now: Manifests, held: list[Document], before: Manifests, files: Set[st
         faults=(*found, *now.faults),
         files=tuple(dict.fromkeys((*now.files, *(each for each in before.files if each in files)))),
     )
-
-
-def _identity(document: Document) -> _Identity:
-    metadata = document.manifest["metadata"]
-    group = document.manifest["apiVersion"].rpartition("/")[0]
-    return group, document.manifest["kind"], metadata.get("namespace", ""), metadata["name"]

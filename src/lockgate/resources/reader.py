@@ -46,7 +46,7 @@ class Document:
     @property
     def accepted(self) -> bool:
         """Whether an API server would store it."""
-        return not any(fault.severity is Severity.ERROR for fault in self.faults)
+        return not self.faults or not any(fault.severity is Severity.ERROR for fault in self.faults)
 
     @property
     def chunk(self) -> Chunk:
