@@ -44,7 +44,8 @@ class Pods:
         """Raises OSError, with the reason in words."""
         envoy = self._envoy(pod)
         if envoy is not None and port == ADMIN:
-            await self._name_routes(envoy)
+            if self._edge.external_istiod is None:
+                await self._name_routes(envoy)
             return await asyncio.open_unix_connection(str(envoy.admin_socket))
         if envoy is not None and port in METRICS:
             return await asyncio.open_connection(LOCAL_IPV4, await self._metrics_port(envoy))
@@ -105,7 +106,7 @@ class Pods:
         with suppress(TimeoutError):  # what Envoy has is worth reading, too
             async with asyncio.timeout(_PATIENCE):
                 await self._edge.istiod.name_routes()
-                await self._edge.ads.settled(envoy.node)
+                await self._edge.places.ads.settled(envoy.node)
 
     async def _metrics_port(self, envoy: Envoy) -> int:
         if envoy.node not in self._metrics:
