@@ -41,7 +41,7 @@ lint: install-test
 	$(BIN)/lint-imports
 
 test: install-test lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Longer runs of what `make test` does for a moment: odd input to every reader and server, and predictions held against
 # real Envoys.

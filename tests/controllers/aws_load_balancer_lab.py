@@ -51,8 +51,12 @@ class Lab:
             while True:
                 if self.task is not None and self.task.done():
                     self.task.result()
-                if answer := await holds():
-                    return answer
+                try:
+                    if answer := await holds():
+                        return answer
+                except AwsError as error:
+                    if not error.code.endswith("NotFound"):  # deleted while it was being read
+                        raise
                 await asyncio.sleep(0.01)
         raise AssertionError(f"never: {what}")
 

@@ -40,9 +40,11 @@ def seen(home: Path, name: str) -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "home"
-    run(tmp_path / "home", "down", "--name", "x")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Short enough that an edge's sockets are in it, and not elsewhere: its processes are found by this path."""
+    path = tmp_path_factory.mktemp("home")
+    yield path
+    run(path, "down", "--name", "x")
 
 
 @pytest.mark.parametrize("moment", ["starting", "ready in"])
