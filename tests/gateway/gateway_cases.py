@@ -15,6 +15,7 @@ from lockgate.gateway.mesh import Mesh, mesh
 from lockgate.gateway.policies import model as policies
 from lockgate.gateway.policies.authenticate import TokenRuling
 from lockgate.gateway.policies.filtering import ModuleRuling
+from lockgate.gateway.rate_limits import Limit, LocalLimit
 from lockgate.gateway.request import Request
 from lockgate.gateway.routing import Answered, Carried, Closed, Decision, Forwarded, NotAccepted, Outcome
 from lockgate.gateway.workload import workload
@@ -329,6 +330,17 @@ def ruled(decision: Decision) -> str:
     return "; ".join(each.reason for each in last.unmatched)
 
 
+def limited(limit: Limit) -> str:
+    """What a rate limit may do: its status and bucket, what its service is asked, or why it does nothing."""
+    if limit.idle:
+        return limit.idle
+    if isinstance(limit, LocalLimit):
+        assert limit.bucket is not None
+        return f"{limit.status} after {limit.bucket.tokens}, then {limit.bucket.fill} each {limit.bucket.interval:g} s"
+    asked = "; ".join(" ".join(f"{name}={value}" for name, value in each) for each in limit.asked)
+    return f"{limit.status} by {limit.domain}: {asked}"
+
+
 def outcome(found: Outcome) -> str:
     match found:
         case NotAccepted():
@@ -343,4 +355,16 @@ def outcome(found: Outcome) -> str:
             return " + ".join(f"{one.cluster} {one.authority}{one.target}" for one in upstreams)
 
 
-__all__ = ["Case", "compare", "described", "filters", "hosts", "listeners", "load", "outcome", "request", "ruled"]
+__all__ = [
+    "Case",
+    "compare",
+    "described",
+    "filters",
+    "hosts",
+    "limited",
+    "listeners",
+    "load",
+    "outcome",
+    "request",
+    "ruled",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_cases import CASES, Case, filters, hosts, listeners, load, outcome, request, ruled
+from gateway_cases import CASES, Case, filters, hosts, limited, listeners, load, outcome, request, ruled
 from gateway_tokens import NOW
 
 from lockgate.gateway.model import Endpoint
@@ -45,6 +45,8 @@ def test_row(case: Case) -> None:
             assert dict(decision.outcome.headers) == row.get("answers", {}), row
         if "by" in row:
             assert ruled(decision) == row["by"], row
+        if "limits" in row:
+            assert [limited(each) for each in decision.limits] == row["limits"], row
         if "because" in row:
             assert [one.reason for one in decision.passed] == row["because"], row
     for name, wanted in expected.pop("placed", {}).items():

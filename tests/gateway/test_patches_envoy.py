@@ -16,7 +16,9 @@ from gateway_cases import GATEWAY_POD, GATEWAY_SERVICE, POLICED, Case, backend
 from gateway_envoy import Answer, Lab, key_pair, lab
 
 from lockgate.gateway.mesh import mesh
+from lockgate.gateway.model import Gateway
 from lockgate.gateway.request import Request
+from lockgate.gateway.routing import Answered, Forwarded, decide
 
 PAIR = key_pair("a.example")
 MANAGER = "envoy.filters.network.http_connection_manager"
@@ -71,12 +73,17 @@ def envoy_filter(patches: list[Any], name: str = "f", namespace: str = "istio-sy
 
 
 def serve(
-    envoy: Lab, *filters: dict[str, Any], rejected: bool = False, limiter: int = 1, proxy: dict[str, Any] | None = None
-) -> None:
+    envoy: Lab,
+    *filters: dict[str, Any],
+    rejected: bool = False,
+    limiter: int | None = 1,
+    proxy: dict[str, Any] | None = None,
+) -> Gateway:
     """`limiter` is the port of a rate limit service, `proxy` the gateway's ProxyConfig."""
     service, endpoints = backend("default/a", {"tcp": 80})
     limits, limiters = backend("default/limits", {"grpc": 8081})
-    limiters["endpoints"], limiters["ports"] = [{"addresses": ["127.0.0.1"]}], [{"name": "grpc", "port": limiter}]
+    limiters["ports"] = [{"name": "grpc", "port": limiter or 1}]
+    limiters["endpoints"] = [{"addresses": ["127.0.0.1"]}] if limiter else []
     endpoints["endpoints"] = [{"addresses": ["127.0.0.1"]}]
     endpoints["ports"] = [{"name": "tcp", "port": envoy.backends[0]}]
     manifests = [
@@ -88,6 +95,7 @@ def serve(
     built = Case("", manifests, mesh({"defaultConfig": proxy or {}}), {}).build()
     envoy.run(envoy.serve(built.gateway, {"kubernetes://pair": PAIR}))
     assert bool(envoy.rejections) == rejected, envoy.rejections
+    return built.gateway
 
 
 def ask(envoy: Lab, path: str, *headers: tuple[str, str], port: int = 8080, host: str = "b.example") -> Answer:
@@ -457,3 +465,13 @@ def test_a_global_rate_limit_asks_its_service(envoy: Lab) -> None:
 def test_a_rate_limit_service_that_does_not_answer(envoy: Lab, more: dict[str, Any], status: int) -> None:
     serve(envoy, *rate_limit(**more), limiter=1)
     eventually(envoy, "/", lambda found: found.status == status, ("x-user", "ann"))
+
+
+@pytest.mark.parametrize(("more", "status"), [({}, 200), ({"failure_mode_deny": True}, 500)])
+def test_a_rate_limit_service_that_does_not_exist(envoy: Lab, more: dict[str, Any], status: int) -> None:
+    gateway = serve(envoy, *rate_limit(**more), limiter=None)
+    eventually(envoy, "/", lambda found: found.status == status, ("x-user", "ann"))
+    predicted = decide(gateway, Request(8080, "b.example", headers=(("x-user", "ann"),))).outcome
+    assert isinstance(predicted, Answered) == (status == 500)
+    assert ask(envoy, "/").status == 200
+    assert isinstance(decide(gateway, Request(8080, "b.example")).outcome, Forwarded)

@@ -38,6 +38,7 @@ COLUMN: Final[Mapping[str, Kind]] = {
     "gateway": Kind.GATEWAY,
     "policy": Kind.GATEWAY,
     "patches": Kind.GATEWAY,
+    "rate limit": Kind.GATEWAY,
     "virtual host": Kind.ROUTE,
     "route": Kind.ROUTE,
     "destination": Kind.SERVICE,

@@ -13,29 +13,28 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias, assert_never
 
 from lockgate.gateway import compare
+from lockgate.gateway.forwarding import host_of, location, rewritten_target, sent_headers
 from lockgate.gateway.model import (
-    AddHeader,
+    Cors,
     DirectResponse,
     DownstreamTls,
     Endpoint,
+    Exact,
     FilterChain,
     Forward,
     Gateway,
-    HeaderChanges,
     Http,
     Listener,
     Redirect,
-    RegexRewrite,
     Route,
     RouteConfiguration,
-    SetHeader,
     Tcp,
     VirtualHost,
     WeightedCluster,
 )
 from lockgate.gateway.paths import Moved, canonical
 from lockgate.gateway.policies.filtering import AnyRuling, filtered, filtered_bytes
-from lockgate.gateway.regex import rewritten
+from lockgate.gateway.rate_limits import GlobalLimit, Limit, Met, Place, Reached, met
 from lockgate.gateway.request import Received, Request, received
 
 # --- outcomes ----------------------------------------------------------------------------------------------------
@@ -120,18 +119,20 @@ class Decision:
     route: Route | None = None
     passed: tuple[Passed, ...] = field(default=())
     rulings: tuple[AnyRuling, ...] = field(default=())
+    limits: tuple[Limit, ...] = field(default=())
 
 
 def decide(
     gateway: Gateway, request: Request, *, credentials: Collection[str] | None = None, now: float | None = None
 ) -> Decision:
-    """The outcome of a request, and why. Random choices (weights, fault percentages) stay open in the outcome.
+    """The outcome of a request, and why. Random choices (weights, fault percentages) stay open in the outcome, and so
+    does what the `limits` of rates refuse, which depends on other requests or on a service.
 
     `credentials` are the SDS names that have material; if None, all have material. `now` is Unix time, by which JWTs
     expire; if None, times are not checked.
     """
     decision = _decide(gateway, request, credentials, now)
-    if isinstance(decision.outcome, Answered) and _is_grpc(request):
+    if isinstance(decision.outcome, Answered) and decision.outcome.grpc_status is None and _is_grpc(request):
         told = replace(decision.outcome, grpc_status=GRPC_STATUS.get(decision.outcome.status, UNKNOWN))
         return replace(decision, outcome=told)
     return decision
@@ -205,12 +206,6 @@ def virtual_host(configuration: RouteConfiguration, authority: str) -> VirtualHo
     return by_domain[max(fitting, key=len)] if fitting else by_domain.get("*")
 
 
-def host_of(authority: str) -> str:
-    """A Host header without its port."""
-    host, colon, port = authority.rpartition(":")
-    return host if colon and port.isdigit() and not authority.endswith("]") else authority
-
-
 def _tcp(
     gateway: Gateway, request: Request, listener: Listener, chain: FilterChain, clusters: tuple[WeightedCluster, ...]
 ) -> Decision:
@@ -242,14 +237,37 @@ def _http(
         return Decision(Answered(307, location=target.target), listener, chain, configuration)
     if gateway.http.underscores == "DROP_HEADER" and _underscored(request):
         request = replace(request, headers=tuple(pair for pair in request.headers if "_" not in pair[0]))
-    passed_on = filtered(gateway, received(gateway.http.trusted_proxies, request, target), now)
-    rulings = passed_on.rulings
+    came = received(gateway.http.trusted_proxies, request, target)
+    passed_on = filtered(gateway, came, now, routed=_has_route(gateway, came, configuration))
+    decision = _routed(gateway, passed_on.received, configuration, passed_on.payload)
+    decision = replace(decision, listener=listener, chain=chain, configuration=configuration, rulings=passed_on.rulings)
+    limits = _limits(gateway, passed_on.received, decision) if gateway.patches else ()
     if passed_on.refusal is not None:
         headers = (("www-authenticate", passed_on.refusal.challenge),) if passed_on.refusal.challenge else ()
         refused = Answered(passed_on.refusal.status, body=passed_on.refusal.body, headers=headers)
-        return Decision(refused, listener, chain, configuration, rulings=rulings)
-    decision = _routed(gateway, passed_on.received, configuration, passed_on.payload)
-    return replace(decision, listener=listener, chain=chain, configuration=configuration, rulings=rulings)
+        first = tuple(each for each in limits if each.place is Place.FIRST)
+        return _limited(Decision(refused, listener, chain, configuration, rulings=passed_on.rulings), first)
+    return _limited(decision, limits)
+
+
+def _limits(gateway: Gateway, received: Received, decision: Decision) -> tuple[Met, ...]:
+    assert decision.listener and decision.chain and decision.configuration, "a request over HTTP has reached them"
+    route = decision.route
+    reached = Reached(decision.listener, decision.chain, decision.configuration, decision.virtual_host, route)
+    answered = route is not None and _before_router(received, route) is not None
+    last = Place.MIDDLE if answered else Place.LAST
+    return tuple(each for each in met(gateway, reached, received) if each.place <= last)
+
+
+def _limited(decision: Decision, limits: tuple[Met, ...]) -> Decision:
+    """A service of limits that cannot answer ends a request if it may not pass then."""
+    found: list[Limit] = []
+    for each in limits:
+        found.append(each.limit)
+        if isinstance(each.limit, GlobalLimit) and each.limit.refuses:
+            failed = Answered(each.limit.on_failure or 500, "RLSE")
+            return replace(decision, outcome=failed, limits=tuple(found))
+    return replace(decision, limits=tuple(found))
 
 
 def _routed(
@@ -276,22 +294,59 @@ def _routed(
     return Decision(Answered(404, "NR"), virtual_host=host, passed=tuple(passed))
 
 
+def _has_route(gateway: Gateway, received: Received, configuration: RouteConfiguration) -> bool:
+    """Whether Envoy has a route before filters: a redirect to https counts. Asked only where a filter depends on it."""
+    if not gateway.filters or not gateway.filters.servers:
+        return True
+    outcome = _routed(gateway, received, configuration, None).outcome
+    return not (isinstance(outcome, Answered) and outcome.flag == "NR")
+
+
 def _underscored(request: Request) -> bool:
     return any("_" in name for name, _ in request.headers)
 
 
 def _outcome(gateway: Gateway, received: Received, route: Route) -> Outcome:
-    if route.abort and route.abort.percent >= 100 and route.abort.http_status:
-        return Answered(route.abort.http_status, "FI")
+    if (answered := _before_router(received, route)) is not None:
+        return answered
     match route.action:
         case Forward():
             return _forwarded(gateway, received, route, route.action)
         case Redirect():
-            return Answered(route.action.status, location=_location(route.action, route, received))
+            return Answered(route.action.status, location=location(route.action, route, received))
         case DirectResponse(status, body):
             return Answered(status, body=body)
         case _:
             assert_never(route.action)
+
+
+def _before_router(received: Received, route: Route) -> Answered | None:
+    """The answer of the filters behind the policies: faults, then preflights."""
+    abort, body = route.abort, b"fault filter abort"
+    if abort and abort.percent >= 100 and abort.http_status:
+        return Answered(abort.http_status, "FI", body=body)
+    if abort and abort.percent >= 100 and abort.grpc_status is not None:
+        return Answered(200, "FI", body=body, grpc_status=abort.grpc_status if _is_grpc(received.request) else None)
+    return _preflight(received.request, route.cors) if route.cors and isinstance(route.action, Forward) else None
+
+
+def _preflight(request: Request, cors: Cors) -> Answered | None:
+    """Source: Envoy's `source/extensions/filters/http/cors/cors_filter.cc`."""
+    origin, method = request.header("origin"), request.header("access-control-request-method")
+    if request.method != "OPTIONS" or not origin or not method:
+        return None
+    allowed = any(each == Exact("*") or compare.holds(each, origin) for each in cors.allow_origins)
+    if not allowed and not cors.answer_all:
+        return None
+    asked = request.header("access-control-request-headers") or ""
+    headers = {
+        "access-control-allow-origin": origin if allowed else "",
+        "access-control-allow-credentials": "true" if cors.allow_credentials else "",
+        "access-control-allow-methods": method if cors.allow_methods == "*" else cors.allow_methods,
+        "access-control-allow-headers": asked if cors.allow_headers == "*" else cors.allow_headers,
+        "access-control-max-age": cors.max_age,
+    }
+    return Answered(200, headers=tuple((name, value) for name, value in headers.items() if value))
 
 
 def _forwarded(gateway: Gateway, received: Received, route: Route, action: Forward) -> Outcome:
@@ -310,77 +365,12 @@ def _without_endpoints(gateway: Gateway, upstream: Upstream) -> bool:
 
 
 def _upstream(gateway: Gateway, received: Received, route: Route, action: Forward, part: WeightedCluster) -> Upstream:
-    request = received.request
-    rewritten = _rewritten(action, route, received.target)
-    headers = [(name.lower(), value) for name, value in request.headers]
-    headers = [(name, value) for name, value in headers if name != "x-forwarded-proto"]
-    headers.append(("x-forwarded-proto", received.forwarded))
-    _append(headers, "x-forwarded-for", request.peer)
-    if action.rewrite is not None:
-        headers.append(("x-envoy-original-path", received.target))
     several = len(action.clusters) > 1
-    if several:
-        _change(headers, part.request_headers)
-    _change(headers, route.request_headers)
     return Upstream(
         cluster=part.cluster,
         weight=part.weight,
         endpoints=gateway.endpoints.get(part.cluster) or gateway.clusters[part.cluster].dns_endpoints,
-        authority=action.host_rewrite or (part.host_rewrite if several else "") or request.authority,
-        target=rewritten,
-        headers=tuple(headers),
+        authority=action.host_rewrite or (part.host_rewrite if several else "") or received.request.authority,
+        target=rewritten_target(action, route, received.target),
+        headers=sent_headers(action, route, part, received),
     )
-
-
-def _rewritten(action: Forward, route: Route, target: str) -> str:
-    path, mark, query = target.partition("?")
-    match action.rewrite:
-        case None:
-            return target
-        case RegexRewrite(pattern, substitution):
-            return rewritten(pattern, substitution, path) + mark + query
-        case prefix:
-            return prefix + path[compare.consumed(route.match.path, path) :] + mark + query
-
-
-def _location(action: Redirect, route: Route, received: Received) -> str:
-    final = action.scheme or received.scheme
-    port = f":{action.port}" if action.port is not None else ""
-    host = action.host or _redirect_host(received, final, bool(port))
-    path, mark, query = received.target.partition("?")
-    if action.prefix:
-        path = action.prefix + path[compare.consumed(route.match.path, path) :]
-    elif action.path:
-        path = action.path
-        if "?" in path:
-            mark = query = ""
-    return f"{final}://{host}{port}{path}{mark}{query}"
-
-
-def _redirect_host(received: Received, final: str, other_port: bool) -> str:
-    """The requested Host, without a port that would be wrong for the new scheme."""
-    authority = received.request.authority
-    host = host_of(authority)
-    default = (received.forwarded, authority[len(host) + 1 :]) in (("http", "80"), ("https", "443"))
-    return host if other_port or (final != received.forwarded and default) else authority
-
-
-def _change(headers: list[tuple[str, str]], changes: HeaderChanges) -> None:
-    for name in changes.remove:
-        headers[:] = [pair for pair in headers if pair[0] != name]
-    # Whatever their order in the configuration: Envoy overwrites before it appends.
-    for change in changes.put:
-        if isinstance(change, SetHeader):
-            headers[:] = [pair for pair in headers if pair[0] != change.name]
-            headers.append((change.name, change.value))
-    for change in changes.put:
-        if isinstance(change, AddHeader):
-            _append(headers, change.name, change.value)
-
-
-def _append(headers: list[tuple[str, str]], name: str, value: str) -> None:
-    for index, (own, earlier) in enumerate(headers):
-        if own == name:
-            headers[index] = (own, f"{earlier},{value}")
-            return
-    headers.append((name, value))

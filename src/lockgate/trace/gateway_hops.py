@@ -11,7 +11,7 @@ from lockgate.gateway.credentials import FILE_PAIR
 from lockgate.gateway.model import Forward, Gateway, Route, RouteMatch, SetHeader
 from lockgate.gateway.request import Request as GatewayRequest
 from lockgate.ingress.annotations.services import PROXY_PROTOCOL
-from lockgate.trace import policy_hops
+from lockgate.trace import limit_hops, policy_hops
 from lockgate.trace.model import Ending, Fact, Hop, Verdict, Where, place
 from lockgate.trace.target_hops import AtGateway
 
@@ -32,6 +32,9 @@ def decide(edge: Edge, arrival: AtGateway, now: float | None = None) -> tuple[tu
     request = gateway_request(arrival)
     decision = routing.decide(gateway, request, credentials=credentials_of(edge, gateway), now=now)
     hops = [_listener(edge, gateway, arrival, decision), *policy_hops.hops(decision), *policy_hops.patched(gateway)]
+    hops += limit_hops.hops(decision)
+    if (limited := limit_hops.ending(decision)) is not None:
+        return tuple(hops), _told(decision, limited)
     refused = policy_hops.refusal(decision)
     if refused is not None and not isinstance(decision.outcome, routing.Closed):
         return tuple(hops), _told(decision, policy_hops.ending(refused))

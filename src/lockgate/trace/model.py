@@ -123,7 +123,7 @@ class Fact:
 @dataclass(frozen=True, slots=True)
 class Hop:
     """`name` is one of a fixed set: dns, listener, certificate, waf, authentication, rule, redirect, target group, tls,
-    gateway, policy, patches, virtual host, route, destination, backend. `data` is for programs."""
+    gateway, policy, patches, rate limit, virtual host, route, destination, backend. `data` is for programs."""
 
     name: str
     title: str

@@ -13,6 +13,7 @@ from lockgate.gateway.policies.filtering import AnyRuling, ModuleRuling
 from lockgate.gateway.policies.keys import NOBODYS
 from lockgate.gateway.policies.model import Rule
 from lockgate.gateway.policies.tokens import UNKNOWN_ISSUER, WRONG_AUDIENCE
+from lockgate.gateway.rate_limits import is_limit
 from lockgate.resources.faults import Origin
 from lockgate.trace.model import Ending, Fact, Hop, Verdict
 
@@ -33,8 +34,8 @@ def hops(decision: routing.Decision) -> Iterator[Hop]:
 
 
 def patched(gateway: Gateway) -> Iterator[Hop]:
-    """A warning: what patches change is not followed."""
-    found = {patch.filter: patch.origin for patch in reversed(gateway.patches)}
+    """A warning: what patches change is not followed, but for rate limits."""
+    found = {patch.filter: patch.origin for patch in reversed(gateway.patches) if not is_limit(patch)}
     if found:
         title = "EnvoyFilters patch this gateway, and what they change is not followed here"
         facts = tuple(Fact(f"EnvoyFilter {name}", origin) for name, origin in reversed(found.items()))

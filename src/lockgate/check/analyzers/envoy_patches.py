@@ -1,4 +1,4 @@
-"""Patches of EnvoyFilters that cannot be applied to the gateway's Envoy, or that match nothing of it."""
+"""Patches of EnvoyFilters that cannot be applied, that match nothing, and rate limits that refuse nothing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from lockgate.edge.edge import Edge
 from lockgate.gateway.model import Gateway
 from lockgate.gateway.patches import ISTIO_VERSION, Patch, is_of_version
+from lockgate.gateway.rate_limits import idle
 from lockgate.resources import core, istio
 from lockgate.resources.codes import policies as codes
 from lockgate.resources.faults import Fault, Origin
 
-CODES = (codes.UNSERVED_PATCH, codes.UNMATCHED_PATCH)
+CODES = (codes.UNSERVED_PATCH, codes.UNMATCHED_PATCH, codes.IDLE_LIMIT)
 
 
 def analyze(edge: Edge) -> Iterator[Fault]:
@@ -32,6 +33,8 @@ def analyze(edge: Edge) -> Iterator[Fault]:
         reasons = [unmatched(patch, gateway, _clusters(edge, patch, gateway)) for patch, gateway in places]
         if all(reasons):
             yield codes.UNMATCHED_PATCH.at(origin, reason=reasons[0])
+        elif all(idles := [idle(patch, gateway.patches) for patch, gateway in places]):
+            yield codes.IDLE_LIMIT.at(origin, reason=idles[0])
 
 
 def _of_other_versions(edge: Edge) -> Iterator[Fault]:

@@ -46,11 +46,14 @@ class Filtered:
     payload: Mapping[str, Any] | None = None
 
 
-def filtered(gateway: Gateway, received: Received, now: float | None) -> Filtered:
+def filtered(gateway: Gateway, received: Received, now: float | None, *, routed: bool) -> Filtered:
+    """Without a route for the request, Envoy asks no server of authorization: it is not `routed`."""
     rulings: list[AnyRuling] = []
     payload: Mapping[str, Any] | None = None
     for each in gateway.filters.http if gateway.filters else ():
         match each:
+            case Rbac() if each.server and not routed:
+                continue
             case Rbac():
                 rulings.append(rule_on(each, _seen(gateway, received, payload)))
                 refusal = Refusal(403, b"RBAC: access denied")

@@ -145,6 +145,53 @@ UNMATCHED_PATCH = Code(
         """,
 )
 
+IDLE_LIMIT = Code(
+    "LG2049",
+    Severity.WARNING,
+    "A rate limit that refuses no request",
+    message="the rate limit never refuses a request: {reason}",
+    fix="set `filter_enabled` and `filter_enforced`, and give routes a `token_bucket` or `rate_limits`",
+    what="An EnvoyFilter adds a filter that limits rates, and its settings let every request pass. A local limit needs "
+    "a bucket, and is for 0 % of requests by default; a global one asks its service only for routes with rate_limits.",
+    why="Envoy takes the configuration and counts nothing, so the limit is missed only when it is needed.",
+    example="""
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: limit, namespace: istio-system}
+        spec:
+          configPatches:
+            - applyTo: HTTP_FILTER
+              match: {context: GATEWAY}
+              patch:
+                operation: INSERT_FIRST
+                value:
+                  name: envoy.filters.http.local_ratelimit
+                  typed_config:
+                    "@type": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
+                    stat_prefix: limit
+                    token_bucket: {max_tokens: 10, fill_interval: 1s}
+        """,
+    instead="""
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: limit, namespace: istio-system}
+        spec:
+          configPatches:
+            - applyTo: HTTP_FILTER
+              match: {context: GATEWAY}
+              patch:
+                operation: INSERT_FIRST
+                value:
+                  name: envoy.filters.http.local_ratelimit
+                  typed_config:
+                    "@type": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
+                    stat_prefix: limit
+                    token_bucket: {max_tokens: 10, fill_interval: 1s}
+                    filter_enabled: {default_value: {numerator: 100}}
+                    filter_enforced: {default_value: {numerator: 100}}
+        """,
+)
+
 UNUSABLE_TELEMETRY = Code(
     "LG2045",
     Severity.WARNING,

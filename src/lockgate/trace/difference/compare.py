@@ -191,8 +191,8 @@ class _Comparison:
             if one.configuration is None or other.configuration is None:
                 continue
             self._policies(group, scheme, port, stages, (arrival[0], arrival[1]), (one.gateway, other.gateway))
-            if one.gateway.patches != other.gateway.patches:
-                self._findings.undecided("EnvoyFilters differ: what their patches change is not compared")
+            for reason in gateway.patched(one.gateway, other.gateway):
+                self._findings.undecided(reason)
             for setting in gateway.unknown_settings(one.gateway, other.gateway):
                 self._findings.undecided(f"the gateways' {setting} differ, which is not compared yet")
             same = self._same.setdefault((id(one.gateway), id(other.gateway)), Same(one.gateway, other.gateway))

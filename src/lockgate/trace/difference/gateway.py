@@ -22,6 +22,7 @@ from lockgate.gateway.model import (
     ValueMatch,
     VirtualHost,
 )
+from lockgate.gateway.rate_limits import is_limit
 from lockgate.gateway.request import Request as GatewayRequest
 from lockgate.trace.difference.conditions import (
     FALSE,
@@ -106,6 +107,18 @@ def _connection(edge: Edge, gateway: Gateway, chain: FilterChain) -> Iterator[tu
     if isinstance(chain.filter, Http):
         yield from ((f"gateway {name}", value) for name, value in fields_of(chain.filter, ("routes",)))
         yield from ((f"gateway {name}", value) for name, value in fields_of(gateway.http))
+
+
+def patched(old: Gateway, new: Gateway) -> Iterator[str]:
+    """What is not compared of EnvoyFilters that differ."""
+    limits, others = [], []
+    for one in (old, new):
+        limits.append([each for each in one.patches if is_limit(each)])
+        others.append([each for each in one.patches if not is_limit(each)])
+    if limits[0] != limits[1]:
+        yield "rate limits differ: which requests they refuse depends on other requests, or on a service"
+    if others[0] != others[1]:
+        yield "EnvoyFilters differ: what their patches change is not compared"
 
 
 def unknown_settings(old: Gateway, new: Gateway) -> Iterator[str]:
