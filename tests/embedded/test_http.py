@@ -175,16 +175,21 @@ def test_a_head_that_never_ends_and_a_silent_client_are_cut_off() -> None:
     _run(story())
 
 
-def test_a_connection_that_its_client_closed_is_not_kept() -> None:
-    async def refused(upgrading: Upgrading) -> None:
-        upgrading.writer.close()
+async def _refused(upgrading: Upgrading) -> None:
+    upgrading.writer.close()
 
+
+@pytest.mark.parametrize("how", [{}, {"hosts": None}, {"upgrade": ("spdy/3.1", _refused)}])
+def test_a_connection_that_its_client_closed_is_not_kept(how: dict[str, Any]) -> None:
     async def story() -> None:
-        async with _serving(upgrade=("spdy/3.1", refused)) as server:
+        async with _serving(**how) as server:
+            await _say(server, _get(version="1.0"))  # its own tasks run from now on
             existing = asyncio.all_tasks()
             reader, writer = await asyncio.open_connection(server.host, server.port)
             writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            writer.write_eof()
+            await asyncio.wait_for(reader.read(), 10)  # until the server closes it
             writer.close()
             await asyncio.wait_for(asyncio.gather(*(asyncio.all_tasks() - existing), return_exceptions=True), 10)
 

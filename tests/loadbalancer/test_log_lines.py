@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lockgate.loadbalancer import access_log, connection_log, health_check_log
+from lockgate.loadbalancer import access_log, connection_log, health_check_log, network_log
 from lockgate.loadbalancer.access_log import entry_of, object_key
 from lockgate.loadbalancer.health import Answered, Connected, Failed, Outcome, TimedOut
 from lockgate.loadbalancer.model import (
@@ -24,6 +24,7 @@ from lockgate.loadbalancer.model import (
     TargetGroup,
     WeightedTargetGroup,
 )
+from lockgate.loadbalancer.network import NetworkListener, NetworkLoadBalancer
 
 ARN = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/edge/0123456789abcdef"
 START = datetime(2026, 1, 2, 3, 4, 5, 6000, UTC)
@@ -285,3 +286,28 @@ def test_health_checks(version: ProtocolVersion, protocol: Protocol, outcome: Ou
     assert line == (
         f"{kind} 2026-01-02T03:04:05.006000Z 0.001000000 10.0.0.1:8080 web {says} app/edge/0123456789abcdef 10.9.9.9"
     )
+
+
+def test_a_line_of_a_network_load_balancer() -> None:
+    arn = ARN.replace("/app/", "/net/")
+    listener = NetworkListener(443, FORWARD, "TLS", ("arn:c",), arn=arn.replace(":loadbalancer/", ":listener/") + "/l1")
+    balancer = NetworkLoadBalancer("edge", (listener,), {"arn:g": GROUP}, arn=arn)
+    record = {
+        "start": "2026-01-02T03:04:05.006Z",
+        "client": "192.0.2.1:4000",
+        "listener_port": "443",
+        "duration": "2500",
+        "handshake": "9",
+        "received": "98",
+        "sent_bytes": "246",
+        "cipher": "TLS_AES_128_GCM_SHA256",
+        "tls": "TLSv1.3",
+        "server_name": "shop.example",
+    }
+    assert network_log.line(record, balancer, "127.0.0.9", "arn:c").split() == [
+        *("tls", "2.0", "2026-01-02T03:04:07", "net/edge/0123456789abcdef", "l1", "192.0.2.1:4000", "127.0.0.9:443"),
+        *("2500", "9", "98", "246", "-", "arn:c", "-", "TLS_AES_128_GCM_SHA256", "tlsv13", "-", "shop.example"),
+        *("-", "-", "-", "2026-01-02T03:04:05"),
+    ]
+    failed = {**record, "duration": "-", "cipher": "-", "tls": "-", "server_name": "-", "handshake": ""}
+    assert " - - 98 246 - - - - - - - - - - " in network_log.line(failed, balancer, "127.0.0.9", "")

@@ -96,9 +96,13 @@ async def serve(
     whose host it must look itself. A connection may be open without a request for `idle` seconds;
     the default depends on whether any host is accepted.
     """
+    from hypercorn.asyncio import run
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
 
+    from lockgate.embedded.connections import Connection
+
+    vars(run)["TCPServer"] = Connection  # hypercorn has no setting for it
     sock = sock or listen(host, port)
     chosen = sock.getsockname()[1]
     config = Config()

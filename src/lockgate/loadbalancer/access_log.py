@@ -12,6 +12,7 @@ from typing import Final
 
 from lockgate.loadbalancer.error_reasons import waf_reason
 from lockgate.loadbalancer.model import Action, FixedResponse, Forward, Listener, LoadBalancer, Redirect
+from lockgate.loadbalancer.network import AnyLoadBalancer
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def line(entry: Entry, balancer: LoadBalancer, node: str) -> str:
     return " ".join(fields)
 
 
-def object_key(balancer: LoadBalancer, day: datetime, address: str, log: str = "access_logs") -> str:
+def object_key(balancer: AnyLoadBalancer, day: datetime, address: str, log: str = "access_logs") -> str:
     """The S3 object key of the log, with the prefix and without the bucket. One object holds a day's lines. `log` is
     the prefix of the log's attributes: ``access_logs``, ``connection_logs`` or ``health_check_logs``."""
     _, _, _, region, account, _ = balancer.arn.split(":", 5)

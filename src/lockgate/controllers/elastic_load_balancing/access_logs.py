@@ -13,10 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from lockgate.dataplane.records import whole_lines
-from lockgate.loadbalancer import connection_log, health_check_log
+from lockgate.loadbalancer import connection_log, health_check_log, network_log
 from lockgate.loadbalancer.access_log import entry_of, line, object_key, start_of
 from lockgate.loadbalancer.health_check_log import Probed
-from lockgate.loadbalancer.model import LoadBalancer
+from lockgate.loadbalancer.model import Listener, LoadBalancer
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkListener, NetworkLoadBalancer
 from lockgate.loadbalancer.routing import certificate_for
 
 log = logging.getLogger("lockgate.elastic_load_balancing")
@@ -34,7 +35,7 @@ class AccessLogs:
     def __init__(
         self,
         folder: Path,
-        current: Callable[[], Iterable[tuple[LoadBalancer, str]]],
+        current: Callable[[], Iterable[tuple[AnyLoadBalancer, str]]],
         chain_of: Callable[[str], str] = lambda _: "",
         target_at: Callable[[str, str], str] = lambda _, place: place,
     ) -> None:
@@ -62,7 +63,7 @@ class AccessLogs:
         """Records a health check for each load balancer that uses the target group."""
         for balancer, address in self._current():
             on = balancer.attributes.get("health_check_logs.s3.enabled") == "true"
-            if on and probed.group.reference in balancer.target_groups:
+            if on and isinstance(balancer, LoadBalancer) and probed.group.reference in balancer.target_groups:
                 path = self._path("health_check_logs", balancer, address, probed.started)
                 self._lines.setdefault(path, []).append(health_check_log.line(probed, balancer, address))
 
@@ -101,21 +102,24 @@ class AccessLogs:
             path = self._path(name, balancer, address, start_of(record))
             self._lines.setdefault(path, []).append(self._line(record, balancer, address))
 
-    def _path(self, log_name: str, balancer: LoadBalancer, address: str, when: datetime) -> Path:
+    def _path(self, log_name: str, balancer: AnyLoadBalancer, address: str, when: datetime) -> Path:
         """An object key may contain a leading ``/`` and ``..``, but its file must stay in the bucket's folder."""
         bucket = balancer.attributes.get(f"{log_name}.s3.bucket", "") or "logs"
         parts = f"{bucket}/{object_key(balancer, when, address, log_name)}".split("/")
         return self._folder.joinpath(*(part for part in parts if part not in ("", ".", "..")))
 
-    def _line(self, record: Mapping[str, str], balancer: LoadBalancer, address: str) -> str:
-        listener = next((each for each in balancer.listeners if str(each.port) == record["listener_port"]), None)
-        secure = listener is not None and listener.protocol == "HTTPS"
+    def _line(self, record: Mapping[str, str], balancer: AnyLoadBalancer, address: str) -> str:
+        listeners: tuple[Listener | NetworkListener, ...] = balancer.listeners
+        listener = next((each for each in listeners if str(each.port) == record["listener_port"]), None)
+        secure = listener is not None and listener.protocol in ("HTTPS", "TLS")
         if record.get("log") == "connection":
             return connection_log.line(record, secure=secure)
         certificate = None
         if listener is not None and secure:
             names = {arn: _names(self._chain_of(arn)) for arn in listener.certificates}
             certificate = certificate_for(listener, record.get("server_name"), names)
+        if isinstance(balancer, NetworkLoadBalancer):
+            return network_log.line(record, balancer, address, certificate or "")
         groups = {reference.rpartition(":")[2]: reference for reference in balancer.target_groups}
         entry = entry_of(record, groups, certificate or "")
         if entry.target:

@@ -38,7 +38,7 @@ from lockgate.controllers.elastic_load_balancing.web_acls import WebAcls
 from lockgate.controllers.elbv2 import listed, read
 from lockgate.loadbalancer.discovered import Discovered
 from lockgate.loadbalancer.model import LoadBalancer, Target, TargetState, TargetType
-from lockgate.loadbalancer.network import NetworkLoadBalancer
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
 from lockgate.loadbalancer.without_effect import without_effect
 from lockgate.resources.memo import Memo
 
@@ -339,8 +339,8 @@ class ElasticLoadBalancing:
         """``NAME:PORT`` of listeners that cannot be served now, with the reason."""
         return MappingProxyType(self._unserved)
 
-    def _logged(self) -> Iterator[tuple[LoadBalancer, str]]:
-        for balancer in self.load_balancers:
+    def _logged(self) -> Iterator[tuple[AnyLoadBalancer, str]]:
+        for balancer in self._discovered.all:
             yield balancer, self._addresses.get(balancer.dns_name, "127.0.0.1")
 
     def _target_at(self, reference: str, place: str) -> str:

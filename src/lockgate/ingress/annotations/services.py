@@ -87,8 +87,9 @@ CROSS_ZONE: Annotation[bool] = _of(
     default="false", fields="LoadBalancer.Attributes",
 )  # fmt: skip
 ACCESS_LOG_ENABLED: Annotation[bool] = _of(
-    "access-log-enabled", BOOL, "if true, overrides `access_logs.s3.enabled` of `attributes`", default="false",
-    fields="LoadBalancer.Attributes", limits="passed on; network load balancers write no access logs here",
+    "access-log-enabled", BOOL,
+    "if true, overrides `access_logs.s3.enabled` of `attributes`; connections of TLS listeners are logged",
+    default="false", fields="LoadBalancer.Attributes",
 )  # fmt: skip
 ACCESS_LOG_BUCKET: Annotation[str] = _of(
     "access-log-s3-bucket-name", STRING, "the bucket, if `access-log-enabled` is true", fields="LoadBalancer.Attributes"

@@ -101,6 +101,7 @@ class _NetworkListeners:
     load_balancer: NetworkLoadBalancer
     sockets: Mapping[int, Socket]
     served: tuple[str, ...]
+    records: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def _parts(
         named = dict.fromkeys(arn for each in balancer.listeners for arn in each.certificates)
         served = tuple(arn for arn in named if arn in certificates)
         if isinstance(balancer, NetworkLoadBalancer):
-            yield f"listeners {balancer.arn}", _NetworkListeners(balancer, here, served)
+            yield f"listeners {balancer.arn}", _NetworkListeners(balancer, here, served, files[0])
         else:
             stores = _stores(balancer, trust_stores)
             yield f"listeners {balancer.arn}", _Listeners(balancer, here, served, stores, files)
@@ -153,8 +154,8 @@ def _build(inputs: _Part, earlier: Entries | None) -> Entries:
         case _Listeners(balancer, sockets, served, stores, files):
             made = _listeners(balancer, sockets, frozenset(served), stores, files)
             return _going_on(made, (earlier or {}).get(LISTENER, {}))
-        case _NetworkListeners(network, sockets, served):
-            return _network_listeners(network, sockets, frozenset(served))
+        case _NetworkListeners(network, sockets, served, records):
+            return _network_listeners(network, sockets, frozenset(served), records)
         case _Cluster(owner, group):
             made = tcp_cluster(group, owner) if isinstance(owner, NetworkLoadBalancer) else cluster(group, owner)
             body = serialised(made)
@@ -217,14 +218,16 @@ def _going_on(made: Entries, earlier: Mapping[str, Entry]) -> Entries:
     return made
 
 
-def _network_listeners(balancer: NetworkLoadBalancer, sockets: Mapping[int, Socket], served: frozenset[str]) -> Entries:
+def _network_listeners(
+    balancer: NetworkLoadBalancer, sockets: Mapping[int, Socket], served: frozenset[str], records: str
+) -> Entries:
     entries: Entries = {LISTENER: {}}
     for each in balancer.listeners:
         at = sockets.get(each.port)
         if at is None or unserved(each, served, ()):
             continue
         if each.protocol != "UDP":
-            made = serialised(tcp_listener(balancer, each, at, served))
+            made = serialised(tcp_listener(balancer, each, at, served, records))
             entries[LISTENER][listener_name(balancer, each.port)] = Entry.of(made, _source(balancer, each))
         if each.protocol in ("UDP", "TCP_UDP"):
             made = serialised(udp_listener(balancer, each, at))

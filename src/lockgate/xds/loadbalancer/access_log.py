@@ -1,6 +1,6 @@
 """Envoy's records for a load balancer's logs, one JSON object per line: a record per request if its access log is on,
-and per connection if its connection log is on. `loadbalancer.access_log` and `loadbalancer.connection_log` format them
-as AWS does.
+and per connection if its connection log is on. `access_log`, `connection_log` and `network_log` of `loadbalancer`
+format them as AWS does.
 
 A second file gets the record of each request while somebody watches (`xds.watched`).
 """
@@ -16,6 +16,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from lockgate.loadbalancer.error_reasons import HEADER
 from lockgate.loadbalancer.model import Listener, LoadBalancer
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkListener, NetworkLoadBalancer
 from lockgate.xds.loadbalancer.authorization import FILTER
 from lockgate.xds.loadbalancer.names import FUNCTIONS
 from lockgate.xds.loadbalancer.waf import logged
@@ -82,6 +83,26 @@ CONNECTION: Final = {
 }
 
 
+NETWORK: Final = {
+    "start": "%START_TIME(%Y-%m-%dT%H:%M:%E6SZ)%",
+    "client": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
+    "duration": "%DURATION%",
+    "handshake": "%DOWNSTREAM_HANDSHAKE_DURATION%",
+    "received": "%DOWNSTREAM_WIRE_BYTES_RECEIVED%",
+    "sent_bytes": "%DOWNSTREAM_WIRE_BYTES_SENT%",
+    "cipher": "%DOWNSTREAM_TLS_CIPHER%",
+    "tls": "%DOWNSTREAM_TLS_VERSION%",
+    "server_name": "%REQUESTED_SERVER_NAME%",
+}
+
+
+def network_logs(balancer: NetworkLoadBalancer, listener: NetworkListener, path: str) -> list[Message]:
+    """The log of ended TLS connections; of others, AWS has none."""
+    if not path or listener.protocol != "TLS" or not _is_on(balancer, "access_logs"):
+        return []
+    return [_file_log(_record(NETWORK, balancer, listener), path)]
+
+
 def access_logs(balancer: LoadBalancer, listener: Listener, path: str, spans: str) -> list[Message]:
     """The request log, written to the file `path`, which the supervisor reads, if the access log is on; the log of
     watched requests; and the one of which spans are made, if `spans` is its file."""
@@ -100,11 +121,13 @@ def connection_logs(balancer: LoadBalancer, listener: Listener, path: str) -> li
     return [_file_log(_record(CONNECTION, balancer, listener), path)]
 
 
-def _is_on(balancer: LoadBalancer, log: str) -> bool:
+def _is_on(balancer: AnyLoadBalancer, log: str) -> bool:
     return balancer.attributes.get(f"{log}.s3.enabled") == "true"
 
 
-def _record(fields: Mapping[str, str], balancer: LoadBalancer, listener: Listener) -> Mapping[str, str]:
+def _record(
+    fields: Mapping[str, str], balancer: AnyLoadBalancer, listener: Listener | NetworkListener
+) -> Mapping[str, str]:
     return {**fields, "balancer": balancer.arn, "listener_port": str(listener.port)}
 
 

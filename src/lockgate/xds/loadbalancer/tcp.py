@@ -15,6 +15,7 @@ from envoy.config.core.v3.base_pb2 import TransportSocket
 from envoy.config.core.v3.proxy_protocol_pb2 import ProxyProtocolConfig
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from envoy.config.listener.v3.listener_pb2 import Listener as EnvoyListener
+from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from envoy.extensions.transport_sockets.proxy_protocol.v3.upstream_proxy_protocol_pb2 import (
     ProxyProtocolUpstreamTransport,
@@ -26,20 +27,26 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsConte
 from lockgate.loadbalancer.model import TargetGroup
 from lockgate.loadbalancer.network import NetworkListener, NetworkLoadBalancer, sends_proxy_protocol
 from lockgate.loadbalancer.policies import DEFAULT, POLICIES, policy, towards_targets
+from lockgate.xds.loadbalancer.access_log import network_logs
 from lockgate.xds.loadbalancer.clusters import plain_cluster
 from lockgate.xds.loadbalancer.listeners import Socket
 from lockgate.xds.loadbalancer.names import cluster_name, listener_name
 from lockgate.xds.loadbalancer.tls import parameters
 from lockgate.xds.protobuf import Message, pack
-from lockgate.xds.telemetry import connection_logs
+from lockgate.xds.telemetry import connection_logs, ended
 
 
 def tcp_listener(
-    balancer: NetworkLoadBalancer, listener: NetworkListener, at: Socket, served: frozenset[str] = frozenset()
+    balancer: NetworkLoadBalancer,
+    listener: NetworkListener,
+    at: Socket,
+    served: frozenset[str] = frozenset(),
+    records: str = "",
 ) -> Message:
-    """`served` are the certificates whose material Envoy has."""
+    """`served` are the certificates whose material Envoy has, `records` is the file for records of its access log."""
     name = listener_name(balancer, listener.port)
-    proxy = TcpProxy(stat_prefix=name, access_log=connection_logs(name))
+    logs = network_logs(balancer, listener, records)
+    proxy = TcpProxy(stat_prefix=name, access_log=(*connection_logs(name), *map(ended, logs)))
     proxy.access_log_options.flush_access_log_on_connected = True
     proxy.idle_timeout.FromSeconds(int(listener.attributes.get("tcp.idle_timeout.seconds", "350")))
     shares = [each for each in listener.forward.target_groups if each.weight]
@@ -53,12 +60,15 @@ def tcp_listener(
     if listener.protocol == "TLS":
         chain.transport_socket.name = _TLS_SOCKET
         chain.transport_socket.typed_config.CopyFrom(pack(_towards_clients(listener, served)))
-    return EnvoyListener(
+    made = EnvoyListener(
         name=name,
         stat_prefix=name.replace(":", "_"),
         address={"socket_address": {"address": at.address, "port_value": at.port}},
         filter_chains=[chain],
     )
+    if listener.protocol == "TLS" and logs:  # the server name is logged only if it was read before the handshake
+        made.listener_filters.add(name="envoy.filters.listener.tls_inspector", typed_config=pack(TlsInspector()))
+    return made
 
 
 def tcp_cluster(group: TargetGroup, balancer: NetworkLoadBalancer) -> Message:
