@@ -95,6 +95,7 @@ SHOWN_ELSEWHERE = {
     "LG0020": "tests/runtime/test_rendering.py",
     "LG9001": "tests/edge/test_files.py",
     "LG9002": "tests/edge/test_failing.py",
+    "LG9009": "tests/runtime/test_loader.py",
     "LG9003": "tests/runtime/test_report.py",
     "LG9004": "tests/runtime/test_account.py",
     "LG9005": "tests/runtime/test_report.py",

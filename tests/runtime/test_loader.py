@@ -206,13 +206,45 @@ def test_a_saved_file_costs_one_write_of_thousands() -> None:
         written: list[str] = []
         load = lab.store.load
 
-        async def counted(manifest: JsonObject, *how: Any, **named: Any) -> None:
+        async def counted(manifest: JsonObject, *how: Any, **named: Any) -> tuple[str, ...]:
             written.append(manifest["metadata"]["name"])
-            await load(manifest, *how, **named)
+            return await load(manifest, *how, **named)
 
         lab.store.load = counted  # type: ignore[method-assign]
         files["f7"] = files["f7"].replace("a.example", "b.example")
         await lab.save(saved="f7", **files)
         assert written == ["routes-7"]
+
+    story(scenario)
+
+
+POLICY = """\
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: teams}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [services]}]
+  validations: [{expression: "has(object.metadata.labels) && 'team' in object.metadata.labels", message: no team}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: teams}
+spec: {policyName: teams, validationActions: [ACTION]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("action", "code", "text"),
+    [("Deny", "LG9002", "with binding 'teams' denied request: no team"), ("Warn", "LG9009", "Validation failed for ")],
+)
+def test_admission_policies_of_the_files_decide_about_the_files(action: str, code: str, text: str) -> None:
+    async def scenario(lab: Lab) -> None:
+        loaded = await lab.save(a=SERVICE, b=POLICY.replace("ACTION", action))
+        assert [fault.code.id for fault in loaded.faults] == [code]
+        assert text in loaded.faults[0].message
+        assert (WEB in lab.loader.applied) is (action == "Warn")
+        labelled = SERVICE.replace("{name: web}", "{name: web, labels: {team: a}}")
+        assert not (await lab.save(saved="a", a=labelled, b=POLICY.replace("ACTION", action))).faults
 
     story(scenario)

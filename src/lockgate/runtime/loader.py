@@ -24,7 +24,8 @@ from lockgate.runtime.pace import Pace
 
 MANAGER = "lockgate"
 
-# Kinds that others depend on come first: a namespace before its objects, a class before its Ingresses.
+# Kinds that others depend on come first: a namespace before its objects, a class before its Ingresses, a policy before
+# what it judges (but not before its parameters).
 _ORDER = (
     "Namespace",
     "CustomResourceDefinition",
@@ -33,6 +34,8 @@ _ORDER = (
     "Secret",
     "ConfigMap",
     "MutatingWebhookConfiguration",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
     "Service",
 )
 _FIRST = {kind: rank for rank, kind in enumerate(_ORDER)}
@@ -121,7 +124,9 @@ class Loader:
                 return
             verdict = loaded.restored
         try:
-            await self._store.load(wanted.manifest, wanted.resource, manager=MANAGER)
+            warnings = await self._store.load(
+                wanted.manifest, wanted.resource, manager=MANAGER, judged=wanted.position is not None
+            )
         except ApiError as error:
             origin = Origin(key, tuple(error.path))
             loaded.faults.append(codes.REFUSED.at(origin, object=key, refusal=error.message))
@@ -132,6 +137,7 @@ class Loader:
         else:
             self._loaded[key] = wanted
             verdict.append(key)
+            loaded.faults += [codes.ADVISED.at(Origin(key), warning=each) for each in warnings]
 
     def _key_of(self, document: Document) -> ObjectKey:
         return self._key(document.manifest)

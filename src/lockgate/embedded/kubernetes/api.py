@@ -37,7 +37,7 @@ from lockgate.embedded.kubernetes.negotiation import prefers_aggregated
 from lockgate.embedded.kubernetes.openapi import Documents
 from lockgate.embedded.kubernetes.reviews import review_of, reviewed
 from lockgate.embedded.kubernetes.scale import is_scaled
-from lockgate.embedded.kubernetes.store import Store
+from lockgate.embedded.kubernetes.store import ADMINISTRATOR, Store
 from lockgate.embedded.kubernetes.streaming.streams import SPDY, PodAccess, Streams
 from lockgate.embedded.kubernetes.targets import Target, target
 from lockgate.embedded.kubernetes.token_requests import user
@@ -62,7 +62,6 @@ VERSION = {
     "compiler": "",
     "platform": "linux/amd64",
 }
-_ADMINISTRATOR: JsonObject = {"username": "lockgate", "groups": ["system:masters", "system:authenticated"]}
 _WATCHES = 1000
 _WRITES = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
 _TEXT = "text/plain"
@@ -198,7 +197,7 @@ class KubernetesApi:
         if scheme.lower() != "bearer":
             raise Unauthorized("Unauthorized")
         if hmac.compare_digest(token.encode(), self._token.encode()):
-            return _ADMINISTRATOR
+            return ADMINISTRATOR
         try:
             return user(self._store.tokens.authenticate(token))
         except InvalidToken as error:

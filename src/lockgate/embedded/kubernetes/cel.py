@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from lockgate.embedded.kubernetes.cel_syntax import as_written, rewritten
 from lockgate.resources.field_errors import FieldError, Path, Reason, quoted, value_at
 from lockgate.resources.model import JsonObject
 
@@ -33,17 +34,19 @@ class Program:
         from lockgate.embedded.kubernetes.cel_library import environment
 
         try:
-            self._compiled = environment().compile(expression)
+            self._compiled = environment().compile(rewritten(expression))
         except RuntimeError as error:
-            raise CelError(str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")) from error
+            raise CelError(
+                as_written(str(error)).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
+            ) from error
 
     def evaluate(self, values: Mapping[str, Any]) -> Any:
         try:
             result = self._compiled.eval(data=dict(values))
         except (RuntimeError, TypeError, ValueError) as error:
-            raise CelError(str(error)) from error
+            raise CelError(as_written(str(error))) from error
         if result.type().name() == "ERROR":
-            raise CelError(_as_in_go(str(result.plain_value()).partition(": ")[2]))
+            raise CelError(_as_in_go(as_written(str(result.plain_value()).partition(": ")[2])))
         return result.plain_value()
 
 

@@ -1,8 +1,8 @@
 """The functions that Kubernetes adds to CEL, and the environment of its expressions.
 
-Values of Kubernetes' own types are maps with one entry, whose key names the type. The functions of `format`, semantic
-versions, JSONPatch and the authorizer are not there, nor `indexOf` of lists: an expression with one does not compile,
-and the error names it.
+Values of Kubernetes' own types are maps with one entry, whose key names the type. The functions of JSONPatch and the
+authorizer are not there, nor comprehensions with two variables: an expression with one does not compile, and the error
+names it.
 
 Source: kubernetes.io "Common Expression Language in Kubernetes", "Kubernetes CEL libraries".
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal, InvalidOperation
-from functools import cache
+from functools import cache, partial
 from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from typing import Any
@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_strings
 
+from lockgate.embedded.kubernetes.cel_formats import FORMATS, normalized, semver
 from lockgate.resources.model import JsonObject
 
 _T = cel.Type
@@ -77,9 +78,14 @@ def _declarations() -> list[Any]:
         ("sub", own, [own, own], lambda one, other: {"quantity": str(_amount(one) - _amount(other))}),
         ("add", own, [own, whole], lambda one, other: {"quantity": str(_amount(one) + other)}),
         ("sub", own, [own, whole], lambda one, other: {"quantity": str(_amount(one) - other)}),
-        ("compareTo", whole, [own, own], lambda one, other: int(_amount(one).compare(_amount(other)))),
-        ("isGreaterThan", flag, [own, own], lambda one, other: _amount(one) > _amount(other)),
-        ("isLessThan", flag, [own, own], lambda one, other: _amount(one) < _amount(other)),
+        ("compareTo", whole, [own, own], lambda one, other: (
+            (_ordered(one) > _ordered(other)) - (_ordered(one) < _ordered(other)))),
+        ("isGreaterThan", flag, [own, own], lambda one, other: _ordered(one) > _ordered(other)),
+        ("isLessThan", flag, [own, own], lambda one, other: _ordered(one) < _ordered(other)),
+        ("major", whole, [own], lambda one: semver(one["semver"])[0]),
+        ("minor", whole, [own], lambda one: semver(one["semver"])[1]),
+        ("patch", whole, [own], lambda one: semver(one["semver"])[2]),
+        ("k8sValidate", _T.List(_T.List(text)), [own, text], lambda one, given: _some(FORMATS[one["format"]](given))),
         ("family", whole, [own], lambda one: ip_address(one["ip"]).version),
         ("isUnspecified", flag, [own], lambda one: ip_address(one["ip"]).is_unspecified),
         ("isLoopback", flag, [own], lambda one: ip_address(one["ip"]).is_loopback),
@@ -94,7 +100,7 @@ def _declarations() -> list[Any]:
         ("masked", own, [own], lambda one: {"cidr": str(ip_network(one["cidr"], strict=False))}),
     ):  # fmt: skip
         add(name, result, parameters, implementation, True)
-    for name, result, parameters, implementation in (
+    globals_: list[tuple[str, Any, list[Any], Callable[..., Any]]] = [
         ("url", own, [text], lambda given: {"url": _checked(_is_url, given, "URL")}),
         ("isURL", flag, [text], lambda given: _is_url(given)),
         ("quantity", own, [text], lambda given: {"quantity": _checked(_is_quantity, given, "quantity")}),
@@ -104,13 +110,58 @@ def _declarations() -> list[Any]:
         ("cidr", own, [text], lambda given: {"cidr": _checked(_is_cidr, given, "CIDR")}),
         ("isCIDR", flag, [text], lambda given: _is_cidr(given)),
         ("ip.isCanonical", flag, [text], lambda given: str(ip_address(given)) == given),
+        ("semver", own, [text], lambda given: _version(given)),
+        ("semver", own, [text, flag], lambda given, lax: _version(normalized(given) if lax else given)),
+        ("isSemver", flag, [text], lambda given: _parses(semver, given)),
+        ("isSemver", flag, [text, flag], lambda given, lax: _parses(semver, normalized(given) if lax else given)),
+        ("format.k8sNamed", _T.List(own), [text], lambda name: [{"format": name}] if name in FORMATS else []),
+        *((f"format.{name}", own, [], partial(_named, name)) for name in FORMATS),
         ("sets.contains", flag, [listed, listed], lambda one, other: all(item in one for item in other)),
         ("sets.intersects", flag, [listed, listed], lambda one, other: any(item in one for item in other)),
         ("sets.equivalent", flag, [listed, listed], lambda one, other: (
             all(item in one for item in other) and all(item in other for item in one))),
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for name, result, parameters, implementation in globals_:
         add(name, result, parameters, implementation, False)
+    for item in (whole, _T.DOUBLE, text, flag, _T.BYTES, listed, own):
+        add("k8sIndexOf", whole, [listed, item], _index, True)
+        add("k8sLastIndexOf", whole, [listed, item], _last_index, True)
+    for more in ([], [whole]):
+        add("k8sIndexOf", whole, [text, text, *more], str.find, True)
+    add("k8sLastIndexOf", whole, [text, text], str.rfind, True)
+    add(
+        "k8sLastIndexOf", whole, [text, text, whole], lambda given, part, at: given.rfind(part, 0, at + len(part)), True
+    )
     return [cel.FunctionDecl(name, overloads) for name, overloads in functions.items()]
+
+
+def _index(items: list[Any], item: Any) -> int:
+    return items.index(item) if item in items else -1
+
+
+def _last_index(items: list[Any], item: Any) -> int:
+    return len(items) - 1 - items[::-1].index(item) if item in items else -1
+
+
+def _last_until(text: str, part: str, at: int) -> int:
+    return text.rfind(part, 0, at + len(part))
+
+
+def _some(found: list[str]) -> list[list[str]]:
+    return [found] if found else []
+
+
+def _named(name: str) -> JsonObject:
+    return {"format": name}
+
+
+def _version(text: str) -> JsonObject:
+    semver(text)
+    return {"semver": text}
+
+
+def _ordered(value: JsonObject) -> Any:
+    return semver(value["semver"]) if "semver" in value else _amount(value)
 
 
 _SUFFIXES = {"": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}

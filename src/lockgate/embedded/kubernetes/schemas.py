@@ -65,7 +65,10 @@ class Schemas:
     def __init__(self) -> None:
         self._defined: dict[GroupKind, dict[str, JsonObject]] = {}
         # Checks of a kind beyond its schema.
-        self.checks: dict[GroupKind, Callable[[JsonObject], list[FieldError]]] = {policies.POLICY: policies.refusals}
+        self.checks: dict[GroupKind, Callable[[JsonObject], list[FieldError]]] = {
+            policies.POLICY: policies.refusals,
+            **dict.fromkeys(policies.WEBHOOKS, policies.refused_conditions),
+        }
 
     def define(self, kind: GroupKind, schemas: dict[str, JsonObject]) -> None:
         """Sets the `schemas` (by version) of a kind without a typed model."""

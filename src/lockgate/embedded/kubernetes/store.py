@@ -14,6 +14,9 @@ from functools import partial
 from typing import Any
 
 import lockgate.resources.kinds  # noqa: F401  registers the typed kinds
+from lockgate.embedded.kubernetes.admitting.admission import Admission
+from lockgate.embedded.kubernetes.admitting.caller import namespace_of
+from lockgate.embedded.kubernetes.admitting.policies import Policies
 from lockgate.embedded.kubernetes.catalogue import KEPT, Catalogue, guess, unstructured
 from lockgate.embedded.kubernetes.definitions import Definitions
 from lockgate.embedded.kubernetes.history import Reader, Stored
@@ -29,6 +32,8 @@ from lockgate.resources.changes import Change
 from lockgate.resources.model import JsonObject, ObjectKey, Resource, ResourceT, kinds
 from lockgate.resources.status import BadRequest, Expired, NotFound
 
+# The holder of the kubeconfig, in the form of SelfSubjectReview.
+ADMINISTRATOR: JsonObject = {"username": "lockgate", "groups": ["system:masters", "system:authenticated"]}
 _EXPIRY_SECONDS = 60.0
 _AT_ONCE = 100  # changes delivered without a pause
 _FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
@@ -61,6 +66,7 @@ class Store:
         self.writes = Writes(self.storage, self.catalogue, self.schemas, clock)
         Definitions(self.catalogue, self.schemas, self.writes, clock)
         self._watching: set[Reader] = set()
+        self._policies = Policies(self.storage)
         self.clock = clock
         self.tokens = TokenRequests(self.storage, tokens or ServiceAccountTokens(), clock)
         for name in _FIRST_NAMESPACES:
@@ -149,11 +155,19 @@ class Store:
         by = By(manager=manager, api_version=manifest.get("apiVersion", ""), outside=outside)
         return _copy(self.writes.apply(self._model_of(manifest), manifest, by, force=True))
 
-    async def load(self, manifest: JsonObject, resource: Resource | None, *, manager: str) -> None:
-        """The same for a manifest that is kept. `resource` is its typed value, if it was found valid."""
+    async def load(
+        self, manifest: JsonObject, resource: Resource | None, *, manager: str, judged: bool
+    ) -> tuple[str, ...]:
+        """The same for a manifest that is kept. `resource` is its typed value, if it was found valid. `judged` means
+        that ValidatingAdmissionPolicies decide about it; the result is their warnings."""
         given = Given(manifest, resource) if resource is not None else None
-        by = By(manager=manager, api_version=manifest.get("apiVersion", ""), outside=True, given=given)
+        admission = None
+        if judged and self._policies:
+            admission = Admission((), (), partial(namespace_of, self.storage), ADMINISTRATOR, self._policies)
+        version = manifest.get("apiVersion", "")
+        by = By(manager=manager, api_version=version, outside=True, given=given, admission=admission)
         self.writes.apply(self._model_of(manifest), manifest, by, force=True)
+        return tuple(admission.warnings) if admission else ()
 
     async def patch(self, kind: type[Resource], name: str, namespace: str, patch: JsonObject) -> JsonObject:
         """A JSON merge patch of everything except `status`."""

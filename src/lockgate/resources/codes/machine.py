@@ -52,6 +52,22 @@ REFUSED = Code(
             spec: {containers: [{name: web, image: example.com/web:1}]}
         """,
 )
+ADVISED = Code(
+    "LG9009",
+    Severity.WARNING,
+    "Warned about by an admission policy",
+    message="{warning}",
+    fix="correct the object, or the policy",
+    what="A ValidatingAdmissionPolicy of the manifests whose binding only warns is violated by the object.",
+    why="The object is applied. A cluster applies it, too, and `kubectl apply` prints the same warning.",
+    example="""
+        # an object that violates the policy of this binding
+        apiVersion: admissionregistration.k8s.io/v1
+        kind: ValidatingAdmissionPolicyBinding
+        metadata: {name: owners}
+        spec: {policyName: owners, validationActions: [Warn]}
+        """,
+)
 REJECTED = Code(
     "LG9003",
     Severity.ERROR,

@@ -6,6 +6,7 @@ Source: apiserver `pkg/admission/plugin/webhook/errors/statuserror.go`.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Final
 from uuid import uuid4
 
@@ -40,7 +41,7 @@ class Callers:
         mutating, validating = (self._all(step) for step in ("Mutating", "Validating"))
         if not mutating and not validating and not self._policies:
             return None
-        return Admission(mutating, validating, self._namespace, user, self._policies)
+        return Admission(mutating, validating, partial(namespace_of, self._storage), user, self._policies)
 
     async def ask(self, admission: Admission, question: Question, options: JsonObject) -> None:
         """Keeps the webhook's answer in `admission`. Raises `ApiError` if its failure fails the request."""
@@ -65,14 +66,6 @@ class Callers:
             if not webhook.name.endswith(self.built_in)
         )
 
-    def _namespace(self, write: Write) -> JsonObject | None:
-        if write.kind.group_kind == _NAMESPACE:
-            return write.body or write.before
-        if not write.namespace:
-            return None
-        stored = self._storage.get(ObjectKey("", "Namespace", "", write.namespace))
-        return stored.json if stored is not None else {}
-
     async def _asked(self, webhook: Webhook, write: Write, user: JsonObject, options: JsonObject) -> Verdict:
         uid = str(uuid4())
         try:
@@ -80,3 +73,12 @@ class Callers:
         except Unreachable as error:
             raise Unreachable(f"failed to call webhook: {error}") from error
         return verdict(webhook, uid, answer)
+
+
+def namespace_of(storage: Storage, write: Write) -> JsonObject | None:
+    if write.kind.group_kind == _NAMESPACE:
+        return write.body or write.before
+    if not write.namespace:
+        return None
+    stored = storage.get(ObjectKey("", "Namespace", "", write.namespace))
+    return stored.json if stored is not None else {}

@@ -6,7 +6,7 @@ Source: kubernetes.io "Validating Admission Policy"; apiserver's `pkg/admission/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from lockgate.resources.model import JsonObject
 
 POLICY: Final = (GROUP, "ValidatingAdmissionPolicy")
 BINDING: Final = (GROUP, "ValidatingAdmissionPolicyBinding")
+WEBHOOKS: Final = tuple((GROUP, f"{step}WebhookConfiguration") for step in ("Validating", "Mutating"))
 _CODES = {"Unauthorized": 401, "Forbidden": 403, "Invalid": 422, "RequestEntityTooLarge": 413}
 
 
@@ -33,12 +34,25 @@ def refusals(body: JsonObject) -> list[FieldError]:
         found += [field_errors.required(("spec", name), why) for name in ("validations", "auditAnnotations")]
     if not (spec.get("matchConstraints") or {}).get("resourceRules"):
         found.append(field_errors.required(("spec", "matchConstraints", "resourceRules")))
-    for path, expression in _expressions(spec):
+    return [*found, *_uncompiled(("spec",), _expressions(spec))]
+
+
+def refused_conditions(body: JsonObject) -> list[FieldError]:
+    """The conditions of a webhook configuration that do not compile."""
+    conditions = (
+        ((index, "matchConditions", number, "expression"), str(each.get("expression", "")))
+        for index, webhook in enumerate(body.get("webhooks") or ())
+        for number, each in enumerate(webhook.get("matchConditions") or ())
+    )
+    return list(_uncompiled(("webhooks",), conditions))
+
+
+def _uncompiled(root: Path, expressions: Iterable[tuple[Path, str]]) -> Iterator[FieldError]:
+    for path, expression in expressions:
         try:
             cel.program(expression)
         except cel.CelError as error:
-            found.append(field_errors.invalid(("spec", *path), expression, f"compilation failed: {error}"))
-    return found
+            yield field_errors.invalid((*root, *path), expression, f"compilation failed: {error}")
 
 
 def _expressions(spec: JsonObject) -> Iterator[tuple[Path, str]]:
@@ -46,6 +60,7 @@ def _expressions(spec: JsonObject) -> Iterator[tuple[Path, str]]:
         ("matchConditions", ("expression",)),
         ("variables", ("expression",)),
         ("validations", ("expression", "messageExpression")),
+        ("auditAnnotations", ("valueExpression",)),
     ):
         for index, each in enumerate(spec.get(name) or ()):
             for field in fields:
