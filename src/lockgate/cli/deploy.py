@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lockgate.cli.progress import Lines, styled
-from lockgate.cli.shipping import Command, given_to, target_options
+from lockgate.cli.shipping import given_to, target_options, wish_options
 from lockgate.cli.terminal import print_data, say
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _APPLY = """\b
 Examples:
   lockgate apply k8s/
   lockgate apply k8s/ --install --identity arn:aws:iam::123456789012:role/cert-manager
+  lockgate apply k8s/ --progressive --pause 60
   git worktree add /tmp/old v41 && lockgate apply /tmp/old/k8s --yes      the way back
 """
 
@@ -44,16 +45,6 @@ _DESTROY = """\b
 Example:
   lockgate destroy k8s/ --context staging
 """
-
-
-def wish_options(command: Command) -> Command:
-    for option in (
-        click.option("--force-conflicts", is_flag=True, help="Take fields that other field managers own."),
-        click.option("--identity", metavar="ROLE", default="", help="Let the issuer use this IAM role (its ARN)."),
-        click.option("--install", is_flag=True, help="Install missing controllers with the helm on PATH."),
-    ):
-        command = option(command)
-    return command
 
 
 @click.command(epilog=_EPILOG)
@@ -137,11 +128,17 @@ async def _applied(
     progress: Progress,
     confirm: Callable[[Plan], bool],
 ) -> Plan:
+    from lockgate.cli.verify import aimed_at
     from lockgate.deploy.applying import apply as applied
     from lockgate.deploy.session import session
 
+    async def probed(url: str, count: int) -> Sequence[str]:
+        from lockgate.probe.volley import volley
+
+        return await volley(aimed_at(target, options.name).place, url, count)
+
     async with session(target, manifests, options, wishes) as opened:
-        return await applied(opened, progress, confirm=confirm)
+        return await applied(opened, progress, confirm=confirm, prober=probed)
 
 
 @click.command(epilog=_ADOPT)

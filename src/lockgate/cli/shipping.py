@@ -31,6 +31,32 @@ def target_options(command: Command) -> Command:
     return command
 
 
+def wish_options(command: Command) -> Command:
+    for option in (
+        click.option("--pause", metavar="SECONDS", type=click.FloatRange(0), default=10.0, show_default=True,
+                     help="With --progressive: how long each share is kept and probed."),
+        click.option("--shares", metavar="PERCENT,…", default="5,25,50,100", show_default=True, callback=_shares,
+                     help="With --progressive: the shares of the new side."),
+        click.option("--progressive", is_flag=True,
+                     help="Shift requests to a new gateway, back-end or load balancer in steps; back if one fails."),
+        click.option("--force-conflicts", is_flag=True, help="Take fields that other field managers own."),
+        click.option("--identity", metavar="ROLE", default="", help="Let the issuer use this IAM role (its ARN)."),
+        click.option("--install", is_flag=True, help="Install missing controllers with the helm on PATH."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _shares(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[int, ...]:
+    try:
+        found = tuple(int(each) for each in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or found[-1] != 100 or list(found) != sorted(set(found)) or found[0] < 1:
+        raise click.BadParameter(f"{text!r} are not rising whole numbers up to 100, such as 5,25,50,100")
+    return found
+
+
 def given_to(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[Target, Manifests, Options, Wishes]:
     from lockgate.deploy.planning.plan import Wishes
     from lockgate.deploy.session import Target
@@ -45,5 +71,7 @@ def given_to(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[Target, Man
             given.get("identity", ""),
             given.get("force_conflicts", False),
             given.get("adopt", False),
+            given["shares"] if given.get("progressive") else (),
+            given.get("pause", 0.0),
         ),
     )

@@ -18,10 +18,10 @@ from lockgate.errors import CommandError
 
 if TYPE_CHECKING:
     from lockgate.deploy.planning.drift import Row
-    from lockgate.deploy.planning.plan import Plan
     from lockgate.deploy.session import Session, Target
     from lockgate.edge.manifests import Manifests
     from lockgate.edge.options import Options
+    from lockgate.probe.target import Target as ProbeTarget
 
 _EPILOG = """\b
 Examples:
@@ -77,12 +77,12 @@ async def verified(
 
 
 async def _rows(opened: Session, target: Target, *, probe: bool) -> list[Row]:
-    from lockgate.deploy.planning.drift import Row, Verdict, rows
+    from lockgate.deploy.planning.drift import Row, Verdict, rows, urls
 
     plan = await opened.plan()
     found = list(rows(plan, datetime.now(UTC)))
     if probe:
-        for url in _urls(plan):
+        for url in urls(plan):
             try:
                 found.append(await _probed(url, target, opened.options.name))
             except CommandError as error:
@@ -90,24 +90,23 @@ async def _rows(opened: Session, target: Target, *, probe: bool) -> list[Row]:
     return found
 
 
-def _urls(plan: Plan) -> list[str]:
-    """One for each host that the edge serves: HTTPS where a load balancer listens for it."""
-    secure = any(each.protocol == "HTTPS" for one in plan.edge.application_load_balancers for each in one.listeners)
-    hosts = plan.intent.planned.supply.hosts
-    return [f"{'https' if secure else 'http'}://{host}/" for host in hosts if not host.startswith("*")]
+def aimed_at(target: Target, name: str) -> ProbeTarget:
+    """The edge of this machine if one runs with that name, else what the names lead to."""
+    from lockgate.cli.probe import target_of
+    from lockgate.cli.running import folder_of
+
+    live = not folder_of(name).held()
+    return target_of(
+        name, live=live, resolver=None, context=target.context, profile=target.profile, region=target.region
+    )
 
 
 async def _probed(url: str, target: Target, name: str) -> Row:
-    from lockgate.cli.probe import once, target_of
-    from lockgate.cli.running import folder_of
+    from lockgate.cli.probe import once
     from lockgate.deploy.planning.drift import Row, Verdict
     from lockgate.trace.model import Request
 
-    live = not folder_of(name).held()
-    aimed = target_of(
-        name, live=live, resolver=None, context=target.context, profile=target.profile, region=target.region
-    )
-    result = await once(aimed, Request.of(url, now=time.time()), "auto", "http", name, "")
+    result = await once(aimed_at(target, name), Request.of(url, now=time.time()), "auto", "http", name, "")
     answers = [each.status for each in result.observation.exchanges if each.status is not None]
     shown = ", ".join(str(status) for status in dict.fromkeys(answers)) or "no answer"
     if result.causes:

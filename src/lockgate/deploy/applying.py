@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from lockgate.deploy.performing import Performer, StepFailed
+from lockgate.deploy.performing import Performer
 from lockgate.deploy.planning.plan import Plan
 from lockgate.deploy.planning.steps import State, Step
 from lockgate.deploy.session import Session
+from lockgate.deploy.shifting import Prober
+from lockgate.deploy.waiting import StepFailed
 from lockgate.errors import CommandError
 
 _ROUNDS: Final = 6
@@ -44,7 +46,7 @@ class Progress(Protocol):
     def failed(self, step: Step, reason: str) -> None: ...
 
 
-async def apply(session: Session, progress: Progress, *, confirm: Callable[[Plan], bool]) -> Plan:
+async def apply(session: Session, progress: Progress, *, confirm: Callable[[Plan], bool], prober: Prober) -> Plan:
     """The last plan, which has nothing to do. Raises `Blocked`, `StepFailed` and others that end a command."""
     plan = await session.plan()
     progress.planned(plan)
@@ -55,7 +57,7 @@ async def apply(session: Session, progress: Progress, *, confirm: Callable[[Plan
     if not confirm(plan):
         raise NotConfirmed("not confirmed: nothing was written")
     for _ in range(_ROUNDS):
-        await _round(session, plan, progress)
+        await _round(session, plan, progress, prober)
         plan = await session.plan()
         if plan.problems:
             raise Blocked(f"{len(plan.problems)} problems prevent the rest: {plan.problems[0]}")
@@ -64,9 +66,9 @@ async def apply(session: Session, progress: Progress, *, confirm: Callable[[Plan
     raise StepFailed(f"still to do after {_ROUNDS} rounds: {plan.todo[0].title}; others may be changing the same")
 
 
-async def _round(session: Session, plan: Plan, progress: Progress) -> None:
+async def _round(session: Session, plan: Plan, progress: Progress, prober: Prober) -> None:
     """Performs what can be performed: independent steps in parallel. The first failure ends the others."""
-    performer = Performer(session.cluster, session.account, plan, session.wishes, progress.noted)
+    performer = Performer(session.cluster, session.account, plan, session.wishes, progress.noted, prober)
     finished = {step.id: asyncio.Event() for step in plan.steps}
     skipped = _deferred(plan.steps)
 

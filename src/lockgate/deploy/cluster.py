@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from lockgate.deploy.kubeconfig import Context
-from lockgate.deploy.planning.seen import Served
+from lockgate.deploy.planning.seen import MANAGER, Served
 from lockgate.errors import CommandError
 from lockgate.resources.model import JsonObject
 from lockgate.resources.status import ApiError
@@ -21,7 +22,6 @@ from lockgate.resources.status import ApiError
 if TYPE_CHECKING:
     import httpx2
 
-MANAGER: Final = "lockgate"
 _PAGE: Final = 500
 _SECONDS: Final = 30.0
 _TRIES: Final = 6
@@ -48,6 +48,17 @@ class Refused(ApiError):
     def __init__(self, code: int, reason: str, message: str, causes: Sequence[Mapping[str, str]] = ()) -> None:
         super().__init__(message)
         self.code, self.reason, self.causes = code, reason, tuple(causes)
+
+    @property
+    def conflicts(self) -> tuple[tuple[str, str], ...]:
+        """The fields that other field managers own, each with its manager."""
+        found = (each for each in self.causes if each.get("reason") == "FieldManagerConflict")
+        return tuple((each.get("field", ""), _manager(each.get("message", ""))) for each in found)
+
+
+def _manager(message: str) -> str:
+    match = re.search(r'conflict with "([^"]*)"', message)
+    return match[1] if match else "another manager"
 
 
 @dataclass(slots=True)
@@ -122,11 +133,11 @@ class Cluster:
         return (await self._send("get/pods/log", "GET", path, query=query)).text
 
     async def apply(
-        self, manifest: JsonObject, plural: str, *, dry_run: bool = False, force: bool = False
+        self, manifest: JsonObject, plural: str, *, dry_run: bool = False, force: bool = False, manager: str = MANAGER
     ) -> JsonObject:
         """Server-side apply: the field manager owns exactly the fields in `manifest`. Raises `Refused`."""
         metadata = manifest["metadata"]
-        query = {"fieldManager": MANAGER, "fieldValidation": "Strict", "force": str(force).lower()}
+        query = {"fieldManager": manager, "fieldValidation": "Strict", "force": str(force).lower()}
         if dry_run:
             query["dryRun"] = "All"
         path = _path(manifest["apiVersion"], plural, metadata["name"], metadata.get("namespace", ""))

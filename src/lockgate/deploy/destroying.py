@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
@@ -14,11 +12,11 @@ from lockgate.controllers.external_dns.route53 import read_zone, write_records
 from lockgate.deploy.account import is_denied
 from lockgate.deploy.cluster import Refused
 from lockgate.deploy.observing import plural_of, version_of
-from lockgate.deploy.performing import StepFailed
 from lockgate.deploy.planning.destruction import Destruction, destruction
 from lockgate.deploy.planning.plan import Plan
 from lockgate.deploy.planning.seen import OWNER_LABEL, Acm
 from lockgate.deploy.session import Session
+from lockgate.deploy.waiting import StepFailed, until
 from lockgate.dns.plan import Change
 from lockgate.resources.model import ObjectKey
 
@@ -128,16 +126,7 @@ class _Work:
         self._progress.gone(f"ACM certificate {certificate.arn}")
 
     async def _until(self, open_: Callable[[], Awaitable[str]], what: str) -> None:
-        loop = asyncio.get_running_loop()
-        end, pause, said = loop.time() + _LONG, 0.5, ""
-        while reason := await open_():
-            if loop.time() > end:
-                raise StepFailed(f"waited {_LONG / 60:.0f} minutes for {what}: {reason}")
-            if reason != said:
-                self._progress.noted(f"{what}: {reason}")
-                said = reason
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  jitter
-            pause = min(pause * 1.5, 10.0)
+        await until(open_, what, self._progress.noted, longest=_LONG)
 
     def _plural(self, key: ObjectKey) -> str:
         found = plural_of(key, self._plan.seen.served)

@@ -7,7 +7,6 @@ without it fails.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ from lockgate.deploy.planning.certificates import LIVE, choose
 from lockgate.deploy.planning.intent import Intent, intend, labelled
 from lockgate.deploy.planning.objects import merged
 from lockgate.deploy.planning.seen import (
+    SHIFT_MANAGER,
     Acm,
     DryRun,
     GroupSeen,
@@ -257,14 +257,9 @@ class Observer:
         except Refused as error:
             if error.code == 403 and error.reason == "Forbidden" and "admission webhook" not in error.message:
                 return DryRun(merged(before, manifest) if before else None, local=True)
-            conflicts = tuple(
-                (each.get("field", ""), _manager(each.get("message", "")))
-                for each in error.causes
-                if each.get("reason") == "FieldManagerConflict"
-            )
-            if conflicts:
+            if error.conflicts:
                 forced = await self._cluster.apply(manifest, plural, dry_run=True, force=True)
-                return DryRun(forced, conflicts=conflicts)
+                return DryRun(forced, conflicts=tuple(each for each in error.conflicts if each[1] != SHIFT_MANAGER))
             return DryRun(None, error.message)
 
     # --- the account -------------------------------------------------------------------------------------------------
@@ -482,11 +477,6 @@ class Observer:
 
 def _denied(error: AwsError) -> CommandError:
     return Denied(error.message) if is_denied(error) else Failed(str(error))
-
-
-def _manager(message: str) -> str:
-    match = re.search(r'conflict with "([^"]*)"', message)
-    return match[1] if match else "another manager"
 
 
 def version_of(key: ObjectKey, served: Mapping[tuple[str, str], Served]) -> str:

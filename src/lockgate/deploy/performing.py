@@ -21,7 +21,7 @@ from lockgate.deploy.observing import plural_of, version_of
 from lockgate.deploy.planning.certificates import Choice
 from lockgate.deploy.planning.objects import ObjectChange
 from lockgate.deploy.planning.plan import Plan, Wishes, is_ready
-from lockgate.deploy.planning.seen import OWNER_LABEL
+from lockgate.deploy.planning.seen import OWNER_LABEL, SHIFT_MANAGER, managers
 from lockgate.deploy.planning.steps import (
     Action,
     ApplyObject,
@@ -35,43 +35,45 @@ from lockgate.deploy.planning.steps import (
     DeleteObject,
     InstallRelease,
     RequestCertificate,
+    ShiftRequests,
     ValidateCertificate,
     WriteRecords,
 )
+from lockgate.deploy.shifting import Prober, Shifter
+from lockgate.deploy.waiting import FIRST_PAUSE, LAST_PAUSE, StepFailed, until
 from lockgate.dns.model import Records, RecordSet
 from lockgate.dns.plan import Change
-from lockgate.errors import CommandError
 from lockgate.resources import cert_manager, networking
 from lockgate.resources.model import JsonObject, ObjectKey
 
-_FIRST_PAUSE: Final = 0.5  # seconds between two looks,
-_LAST_PAUSE: Final = 10.0  # which grow to this
-_LONG: Final = 35 * 60.0  # ACM may take half an hour
 _SETTLE: Final = 60.0  # in which AWS may not know yet what was just made
 _TTL: Final = 300
-_SPACING: Final = 5  # pauses without a word about what is waited for
-
-
-class StepFailed(CommandError):
-    """A step cannot be done. The message has the reason of the component that knows."""
-
-    hint = "solve that, and run `lockgate apply` again: it goes on where it stopped"
 
 
 class Performer:
     """`report` prints a line about a wait."""
 
     def __init__(
-        self, cluster: Cluster, account: Account, plan: Plan, wishes: Wishes, report: Callable[[str], None]
+        self,
+        cluster: Cluster,
+        account: Account,
+        plan: Plan,
+        wishes: Wishes,
+        report: Callable[[str], None],
+        prober: Prober,
     ) -> None:
         self._cluster = cluster
         self._account = account
         self._plan = plan
         self._wishes = wishes
         self._report = report
+        self._prober = prober
         self._edge = plan.intent.name
         self._arns: dict[str, str] = {each.reference: each.arn for each in plan.choices if each.found}
         self._zone_ids = {each.name: each.id for each in plan.seen.zones}
+
+    async def _wait(self, open_: Callable[[], Awaitable[str]], what: str) -> None:
+        await until(open_, what, self._report)
 
     async def perform(self, action: Action) -> None:
         """Raises `StepFailed`, `Unreachable`."""
@@ -91,7 +93,7 @@ class Performer:
             case ValidateCertificate(choice):
                 await self._validate(choice)
             case AwaitIssued(choice):
-                await self._until(lambda: self._issued(choice), f"ACM to issue {', '.join(choice.names)}")
+                await self._wait(lambda: self._issued(choice), f"ACM to issue {', '.join(choice.names)}")
             case CreateNamespace(name):
                 await self._create_namespace(name)
             case InstallRelease(release):
@@ -100,14 +102,17 @@ class Performer:
                 await self._associate(action)
             case ApplyObject(change):
                 await self._apply(change)
+            case ShiftRequests(shift):
+                parts = (self._cluster, self._account, self._plan, self._wishes, self._report, self._prober)
+                await Shifter(*parts, self._write).shift(shift)
             case DeleteObject(key):
                 await self._delete(key)
             case AwaitCertificate(key):
-                await self._until(lambda: self._certified(key), str(key))
+                await self._wait(lambda: self._certified(key), str(key))
             case AwaitLoadBalancer(key):
-                await self._until(lambda: self._balanced(key), f"the load balancer of {key}")
+                await self._wait(lambda: self._balanced(key), f"the load balancer of {key}")
             case AwaitTargets(key):
-                await self._until(lambda: self._healthy(key), f"healthy targets of {key}")
+                await self._wait(lambda: self._healthy(key), f"healthy targets of {key}")
             case WriteRecords(zone, changes):
                 await self._write(self._zone_ids.get(zone, zone), changes)
             case _:
@@ -161,7 +166,7 @@ class Performer:
             except AwsError as error:
                 if error.code != "ResourceNotFoundException" or asyncio.get_running_loop().time() > end:
                     raise
-                await asyncio.sleep(_FIRST_PAUSE)
+                await asyncio.sleep(FIRST_PAUSE)
                 continue
             found: dict[str, Any] = answer["Certificate"]
             return found
@@ -176,7 +181,7 @@ class Performer:
             asked.update((each["ResourceRecord"]["Name"], each["ResourceRecord"]["Value"]) for each in options)
             return ""
 
-        await self._until(known, "the validation records")
+        await self._wait(known, "the validation records")
         by_zone: dict[str, list[Change]] = {}
         for name, value in asked.items():
             zone = self._zone_of(name)
@@ -210,7 +215,7 @@ class Performer:
             answer = await self._account.call("route53", "get_change", Id=change)
             return "" if answer["ChangeInfo"]["Status"] == "INSYNC" else "not yet on all servers of Route 53"
 
-        await self._until(in_sync, "the records")
+        await self._wait(in_sync, "the records")
 
     async def _busy(self, call: Callable[[], Awaitable[str]]) -> str:
         """Route 53 takes one change of a zone at a time."""
@@ -220,7 +225,7 @@ class Performer:
             except AwsError as error:
                 if error.code != "PriorRequestNotComplete" or attempt == 7:
                     raise
-            await asyncio.sleep(random.uniform(0, min(0.5 * 2**attempt, _LAST_PAUSE)))  # noqa: S311  jitter
+            await asyncio.sleep(random.uniform(0, min(0.5 * 2**attempt, LAST_PAUSE)))  # noqa: S311  jitter
         raise AssertionError("unreachable")
 
     async def _issued(self, choice: Choice) -> str:
@@ -255,14 +260,21 @@ class Performer:
         end = asyncio.get_running_loop().time() + _SETTLE
         while True:
             try:
-                await self._cluster.apply(manifest, plural, force=force)
+                done = await self._cluster.apply(manifest, plural, force=force)
             except Refused as error:
+                if not force and error.conflicts and {each for _, each in error.conflicts} == {SHIFT_MANAGER}:
+                    force = True
+                    continue
                 # The webhook of a controller that has just been installed does not answer at once.
                 if not _is_starting(error) or asyncio.get_running_loop().time() > end:
                     raise
                 await asyncio.sleep(1.0)
             else:
-                return
+                break
+        if SHIFT_MANAGER in managers(done):  # the weights of a shift have served
+            bare = {key: manifest[key] for key in ("apiVersion", "kind")}
+            names = {key: value for key, value in manifest["metadata"].items() if key in ("name", "namespace")}
+            await self._cluster.apply({**bare, "metadata": names}, plural, manager=SHIFT_MANAGER)
 
     async def _delete(self, key: ObjectKey) -> None:
         plural, version = plural_of(key, self._plan.seen.served), version_of(key, self._plan.seen.served)
@@ -355,22 +367,6 @@ class Performer:
             roleArn=wanted.role,
             tags={OWNER_LABEL: self._edge},
         )
-
-    # --- waits -------------------------------------------------------------------------------------------------------
-
-    async def _until(self, open_: Callable[[], Awaitable[str]], what: str) -> None:
-        """Looks until nothing is open. `open_` returns what is. Reports it when it changes, and now and then."""
-        loop = asyncio.get_running_loop()
-        end, pause, said, silent = loop.time() + _LONG, _FIRST_PAUSE, "", 0
-        while reason := await open_():
-            if loop.time() > end:
-                raise StepFailed(f"waited {_LONG / 60:.0f} minutes for {what}: {reason}")
-            if reason != said or silent >= _SPACING:
-                self._report(f"{what}: {reason}")
-                said, silent = reason, 0
-            silent += 1
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  jitter
-            pause = min(pause * 1.5, _LAST_PAUSE)
 
 
 def _is_starting(error: Refused) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,6 +10,7 @@ from typing import Final
 
 from lockgate.deploy.planning.objects import Action
 from lockgate.deploy.planning.plan import Plan, is_ready
+from lockgate.dns.model import RecordSet
 from lockgate.resources import cert_manager
 
 _SOON: Final = timedelta(days=14)
@@ -27,6 +28,23 @@ class Row:
     name: str
     verdict: Verdict
     detail: str
+
+
+def urls(plan: Plan) -> list[str]:
+    """One for each host that the edge serves: HTTPS where a load balancer listens for it."""
+    secure = any(each.protocol == "HTTPS" for one in plan.edge.application_load_balancers for each in one.listeners)
+    hosts = plan.intent.planned.supply.hosts
+    return [f"{'https' if secure else 'http'}://{host}/" for host in hosts if not host.startswith("*")]
+
+
+def served(plan: Plan) -> list[str]:
+    """Those of hosts that have records now."""
+    there = {name.rstrip(".") for zone in plan.seen.zones for name, sets in zone.by_name.items() if _is_address(sets)}
+    return [url for url in urls(plan) if {(host := url.split("/")[2]), f"*.{host.partition('.')[2]}"} & there]
+
+
+def _is_address(sets: Sequence[RecordSet]) -> bool:
+    return any(each.type in ("A", "AAAA", "CNAME") for each in sets)
 
 
 def rows(plan: Plan, now: datetime) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from lockgate.deploy.planning.intent import Intent, labelled
-from lockgate.deploy.planning.seen import OWNER_LABEL, DryRun, Seen, managers
+from lockgate.deploy.planning.seen import MANAGER, OWNER_LABEL, SHIFT_MANAGER, DryRun, Seen, managers
 from lockgate.resources.faults import Origin
 from lockgate.resources.model import JsonObject, ObjectKey
 
@@ -86,7 +86,8 @@ def _change(key: ObjectKey, manifest: JsonObject, edge: str, seen: Seen) -> Obje
     foreign = owner_of(before, edge)
     after = dry_run.result if dry_run.result is not None else merged(before, manifest)
     fields = tuple(field_changes(shown(before), shown(after), secret=key.kind == "Secret"))
-    action = Action.UPDATE if fields or dry_run.refused or dry_run.conflicts else Action.NONE
+    shifting = SHIFT_MANAGER in managers(before)  # a shift was not brought to its end
+    action = Action.UPDATE if fields or dry_run.refused or dry_run.conflicts or shifting else Action.NONE
     return ObjectChange(
         key, action, manifest, origin, fields, foreign, dry_run.refused, dry_run.conflicts, dry_run.local
     )
@@ -106,7 +107,7 @@ def owner_of(raw: JsonObject, edge: str) -> str:
         return f"Argo CD ({tracked})"
     if flux := labels.get("kustomize.toolkit.fluxcd.io/name"):
         return f"Flux ({flux})"
-    found = [name for name in managers(raw) if name != "lockgate"]
+    found = [name for name in managers(raw) if name not in (MANAGER, SHIFT_MANAGER)]
     return found[0] if found else "another client"
 
 

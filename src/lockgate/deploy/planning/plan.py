@@ -14,10 +14,12 @@ from lockgate.deploy.planning.objects import ObjectChange, object_changes
 from lockgate.deploy.planning.problems import Problem
 from lockgate.deploy.planning.releases import Release
 from lockgate.deploy.planning.seen import Seen
+from lockgate.deploy.planning.shifting import ObjectShift, RecordShift, abrupt, object_shifts, record_shift
 from lockgate.deploy.planning.steps import Associate, Inputs, Readiness, State, Step, steps
 from lockgate.dns.model import Records
 from lockgate.dns.plan import Plan as RecordPlan
 from lockgate.edge.edge import Edge
+from lockgate.edge.endpoints import endpoints
 from lockgate.edge.objects import Objects
 from lockgate.edge.supply import Supply, supply
 from lockgate.ingress.flags import controller
@@ -33,12 +35,15 @@ from lockgate.trace.difference import Difference, difference
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """Options that decide what a plan does. `identity` is the ARN of the issuer's IAM role, or ""."""
+    """Options that decide what a plan does. `identity` is the ARN of the issuer's IAM role, or "". `progressive` are
+    the shares of the new side in percent, the last of them 100; `pause` is how long each is kept, in seconds."""
 
     install: bool = False
     identity: str = ""
     force_conflicts: bool = False
     adopt: bool = False
+    progressive: tuple[int, ...] = ()
+    pause: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # asyncio.run makes its repr in vain
@@ -60,6 +65,8 @@ class Plan:
     needs: iam.Needs
     edge: Edge
     releases: tuple[Release, ...] = ()
+    abrupt: tuple[str, ...] = ()
+    """What `--progressive` cannot shift."""
 
     @property
     def todo(self) -> tuple[Step, ...]:
@@ -116,6 +123,19 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
         if wishes.install
         else ()
     )
+    shifts: tuple[ObjectShift, ...] = ()
+    moved: RecordShift | None = None
+    if wishes.progressive:
+        shifts = tuple(object_shifts(objects, seen.raw))
+        hosts = frozenset(
+            change.record_set.name
+            for groups in records.changes.values()
+            for group in groups
+            for change in group
+            if change.record_set.type == "A"
+        )
+        balancers = frozenset(each.dns_name.lower() for each in seen.balancers.all)
+        moved = record_shift(endpoints(_published(overlay, after)), hosts, zones, balancers)
     stacks = [group.stack for group in seen.groups if group.stack is not None]
     names = [each.name for each in seen.balancers.all]
     quotas = tuple(limits.used(stacks, names, seen.counts, seen.limits))
@@ -132,6 +152,7 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
         *problems.of_account(seen, intent, choices, records),
         *problems.of_objects(objects, locate, force=wishes.force_conflicts, adopt=wishes.adopt),
         *problems.of_quotas(quotas),
+        *(problems.of_shifts(shifts, intent, _replaced(intent, seen, after)) if wishes.progressive else ()),
     )
     return Plan(
         intent,
@@ -152,6 +173,9 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
                     if zone.id in records.changes
                 ],
                 records_known=_are_known(after, seen),
+                shifts=shifts,
+                record_shift=moved,
+                percent=wishes.progressive,
                 waited_certificates=_keys(intent, cm.Certificate),
                 waited_ingresses=[key for key in _keys(intent, networking.Ingress) if _is_member(key, after)],
             )
@@ -168,6 +192,7 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
         _needs(intent, seen, choices, new_zones, wishes),
         after,
         helm,
+        tuple(abrupt(objects, shifts)) if wishes.progressive else (),
     )
 
 
@@ -288,6 +313,19 @@ def is_ready(certificate: cm.Certificate) -> bool:
 def _serves(targets: Sequence[object]) -> bool:
     states = [getattr(each, "state", "") for each in targets]
     return "healthy" in states and "initial" not in states
+
+
+def _replaced(intent: Intent, seen: Seen, after: Edge) -> list[ObjectKey]:
+    """Ingresses whose load balancer the controller replaces, so that the old one goes before records can shift."""
+    had = {each.dns_name.lower(): each.name for each in seen.balancers.all}
+    found = []
+    for key in _keys(intent, networking.Ingress):
+        status = ((seen.raw.get(key) or {}).get("status") or {}).get("loadBalancer") or {}
+        names = {had.get(str(each.get("hostname", "")).lower()) for each in status.get("ingress") or ()} - {None}
+        will = {name for name, members in after.members.items() if (key.namespace, key.name) in members}
+        if names and will and not names & will:
+            found.append(key)
+    return found
 
 
 def _are_known(after: Edge, seen: Seen) -> bool:

@@ -11,10 +11,12 @@ from lockgate.deploy.planning.intent import Intent
 from lockgate.deploy.planning.limits import Quota
 from lockgate.deploy.planning.objects import ObjectChange
 from lockgate.deploy.planning.seen import Seen
+from lockgate.deploy.planning.shifting import ObjectShift
 from lockgate.deploy.planning.versions import CONTROLLERS, Installed
 from lockgate.dns.plan import Plan as RecordPlan
 from lockgate.resources.diagnostics import diagnose
 from lockgate.resources.faults import Locate, Severity
+from lockgate.resources.model import ObjectKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,30 @@ def of_cluster(
             )
     if not (install and has_releases):
         yield from (Problem(text) for text in missing)
+
+
+def of_shifts(shifts: Sequence[ObjectShift], intent: Intent, replaced: Sequence[ObjectKey]) -> Iterator[Problem]:
+    """`replaced` are Ingresses whose load balancer is replaced."""
+    for key in replaced:
+        yield Problem(
+            f"--progressive cannot shift requests to the new load balancer of {key}: the controller deletes the old "
+            "one as soon as the Ingress asks for another",
+            "give the Ingress another name, so that both exist, or apply without --progressive",
+        )
+    subsets = {
+        str(each.manifest["spec"].get("host")): {one.get("name") for one in each.manifest["spec"].get("subsets") or ()}
+        for each in intent.documents
+        if each.key.kind == "DestinationRule"
+    }
+    for shift in shifts:
+        for split in shift.splits if shift.key.kind == "VirtualService" else ():
+            old = split.old[0].get("destination") or {}
+            if old.get("subset") and old["subset"] not in subsets.get(str(old.get("host")), {old["subset"]}):
+                yield Problem(
+                    f"the DestinationRule of {old['host']} has no subset {old['subset']} anymore, from which "
+                    f"{shift.key} shifts requests",
+                    "keep the subset until the shift is done",
+                )
 
 
 def of_quotas(quotas: Sequence[Quota]) -> Iterator[Problem]:

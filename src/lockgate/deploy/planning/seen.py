@@ -16,6 +16,10 @@ from lockgate.resources.model import JsonObject, ObjectKey, Resource
 OWNER_LABEL: Final = "lockgate.dev/edge"
 """The label of objects, and the tag of AWS resources, that Lockgate created: its value is the edge's name."""
 
+MANAGER: Final = "lockgate"
+SHIFT_MANAGER: Final = "lockgate-shift"
+"""The field manager of the weights while `apply --progressive` shifts requests."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -16,6 +16,7 @@ from lockgate.deploy.planning.certificates import Choice
 from lockgate.deploy.planning.objects import Action as Verb
 from lockgate.deploy.planning.objects import ObjectChange, rank
 from lockgate.deploy.planning.releases import Release
+from lockgate.deploy.planning.shifting import ObjectShift, RecordShift
 from lockgate.dns.plan import Change as RecordChange
 from lockgate.resources.model import ObjectKey
 
@@ -72,6 +73,13 @@ class ApplyObject:
 
 
 @dataclass(frozen=True, slots=True)
+class ShiftRequests:
+    """Moves the requests from the old side to the new one in steps, and back on the first failed probe."""
+
+    shift: ObjectShift | RecordShift
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteObject:
     """Deletes an object of this edge that is no longer in its manifests."""
 
@@ -112,6 +120,7 @@ Action: TypeAlias = (
     | InstallRelease
     | Associate
     | ApplyObject
+    | ShiftRequests
     | DeleteObject
     | AwaitCertificate
     | AwaitLoadBalancer
@@ -163,6 +172,9 @@ class Inputs:
     records: Sequence[tuple[str, str, tuple[RecordChange, ...]]] = ()
     """Of each zone its name, its ID and the changes."""
     records_known: bool = True
+    shifts: Sequence[ObjectShift] = ()
+    record_shift: RecordShift | None = None
+    percent: Sequence[int] = ()
     waited_certificates: Sequence[ObjectKey] = ()
     waited_ingresses: Sequence[ObjectKey] = ()
 
@@ -175,7 +187,8 @@ def steps(given: Inputs) -> tuple[Step, ...]:
     waits = list(_waits(given, {each.id for each in cluster}))
     last = [each.id for each in waits] or [each.id for each in cluster]
     records = list(_records(given, [*(each.id for each in zones), *last]))
-    return (*zones, *issuing, *cluster, *waits, *records)
+    deleted = list(_deletions(given, [each.id for each in (*cluster, *records)]))
+    return (*zones, *issuing, *cluster, *waits, *records, *deleted)
 
 
 def _certificate(choice: Choice, given: Inputs, zones: Sequence[str]) -> Iterator[Step]:
@@ -223,15 +236,34 @@ def _cluster(given: Inputs, issued: Sequence[str]) -> Iterator[Step]:
         )
         before = [step.id]
         yield step
-    for level in _levels([each for each in given.objects if each.action is not Verb.DELETE]):
+    shifted = {each.key: each for each in given.shifts}
+    applied = [each for each in given.objects if each.action is not Verb.DELETE]
+    for level in _levels([each for each in applied if each.key not in shifted]):
         after = [*before, *issued] if any(each.key.kind == "Ingress" for each in level) else before
         made = [_applied(change, after) for change in level]
         yield from made
         before = [each.id for each in made] or before
+    for change in applied:  # one after the other, so that a failed probe has one cause
+        if (shift := shifted.get(change.key)) is not None:
+            step = _shifted(f"shift {change.key}", str(change.key), shift, given, [*before, *issued])
+            yield step
+            done = _applied(change, [step.id])
+            yield done
+            before = [done.id]
+
+
+def _shifted(name: str, what: str, shift: ObjectShift | RecordShift, given: Inputs, after: Sequence[str]) -> Step:
+    shares = ", ".join(str(each) for each in given.percent if each >= shift.weight)
+    title = f"shift {what} from {shift.title}: {shares} %"
+    return Step(name, title, ShiftRequests(shift), tuple(after), minutes=(1, 10))
+
+
+def _deletions(given: Inputs, after: Sequence[str]) -> Iterator[Step]:
+    """Last of all: a name leads to a load balancer until its records are written."""
     for change in given.objects:
         if change.action is Verb.DELETE:
             title = f"delete {change.key}, which is no longer in the manifests"
-            yield Step(f"delete {change.key}", title, DeleteObject(change.key), tuple(before))
+            yield Step(f"delete {change.key}", title, DeleteObject(change.key), tuple(after))
 
 
 def _levels(objects: Sequence[ObjectChange]) -> Iterator[list[ObjectChange]]:
@@ -283,6 +315,10 @@ def _waits(given: Inputs, applied: set[str]) -> Iterator[Step]:
 
 
 def _records(given: Inputs, after: Sequence[str]) -> Iterator[Step]:
+    if given.record_shift is not None:
+        step = _shifted("shift records", "the records", given.record_shift, given, after)
+        yield step
+        after = [step.id]
     for name, zone, changes in given.records:
         if not changes:
             continue

@@ -45,6 +45,7 @@ def lines(plan: Plan, style: Style = plain, *, policy: bool = False) -> Iterator
 
 def _sections(plan: Plan, style: Style, *, policy: bool) -> Iterator[tuple[str, Iterator[str]]]:
     yield "Steps", _steps(plan, style)
+    yield "Changes at once", iter(plan.abrupt)
     yield "Objects", (line for each in plan.objects for line in object_lines(each, style))
     yield "What the AWS Load Balancer Controller will do", chain(_balancing(plan), plan.unplanned)
     yield "Records", _records(plan, style)
