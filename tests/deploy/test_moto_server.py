@@ -17,7 +17,7 @@ from lockgate.deploy.account import Account
 from lockgate.deploy.performing import Performer
 from lockgate.deploy.planning.plan import Wishes
 from lockgate.deploy.planning.steps import CreateZone, RequestCertificate, ValidateCertificate
-from tests.deploy.deploy_rig import KEY, SECRET, Quiet, rig
+from tests.deploy.deploy_rig import KEY, SECRET, Quiet, no_requests, rig
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_zone_certificate_and_records(moto: str, tmp_path: Path, monkeypatch: py
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
         account = Account(region="eu-west-1")
         quiet = Quiet()
-        performer = Performer(made.session.cluster, account, plan, Wishes(), quiet.noted)
+        performer = Performer(made.session.cluster, account, plan, Wishes(), quiet.noted, no_requests)
         choice = plan.choices[0]
         for action in (CreateZone("towpath.example"), RequestCertificate(choice), ValidateCertificate(choice)):
             await performer.perform(action)

@@ -9,11 +9,11 @@ import pytest
 
 from lockgate.deploy.account import Denied
 from lockgate.deploy.applying import apply
-from lockgate.deploy.performing import StepFailed
 from lockgate.deploy.planning import iam
+from lockgate.deploy.waiting import StepFailed
 from lockgate.embedded.faults import rule
 from lockgate.errors import CommandError
-from tests.deploy.deploy_rig import Quiet, rig
+from tests.deploy.deploy_rig import Quiet, no_requests, rig
 
 # The reads without which nothing is right; each other read costs a part of the plan.
 NEEDED = (
@@ -66,7 +66,7 @@ def test_each_denied_write_stops_with_its_name(tmp_path: Path) -> None:
                 assert action(name) in allowed
                 made.aws.faults.rules = (rule(f"{name}=AccessDenied"),)
                 with pytest.raises((StepFailed, Denied), match=f"not authorized to perform: {action(name)}"):
-                    await apply(made.session, Quiet(), confirm=lambda _: True)
+                    await apply(made.session, Quiet(), confirm=lambda _: True, prober=no_requests)
 
     asyncio.run(asyncio.wait_for(run(), 120))
 

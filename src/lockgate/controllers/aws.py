@@ -96,6 +96,7 @@ class Aws:
         endpoint: str | None = None,
         access_key_id: str | None = None,
         secret_access_key: str | None = None,
+        session_token: str | None = None,
         workers: int = 4,
         send: Send | None = None,
         profile: str | None = None,
@@ -106,7 +107,7 @@ class Aws:
         self._tries = tries
         self._endpoint = endpoint
         self._send = send
-        self._credentials = (access_key_id, secret_access_key)
+        self._credentials = (access_key_id, secret_access_key, session_token)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="aws")
         self._clients: dict[str, Any] = {}
         self._paginators: dict[tuple[Any, str], Any] = {}
@@ -184,11 +185,12 @@ class Aws:
         from botocore.config import Config
 
         if not self._sessions:
-            key, secret = self._credentials
+            key, secret, token = self._credentials
             made = boto3.session.Session(
                 region_name=self.region,
                 aws_access_key_id=key,
                 aws_secret_access_key=secret,
+                aws_session_token=token,
                 profile_name=self._profile,
             )
             self._sessions.append(made)

@@ -135,7 +135,9 @@ class Shifter:
             case ObjectShift():
                 if shift.key.kind == "Ingress":
                     seconds = await self._draining(shift, new=not new)
-                    self.report(f"waits {seconds:.0f} s for the last requests of the other side (its deregistration delay)")
+                    self.report(
+                        f"waits {seconds:.0f} s for the last requests of the other side (its deregistration delay)"
+                    )
                     await asyncio.sleep(seconds)
                 await self._send(shift, shift.only(new=new))
 

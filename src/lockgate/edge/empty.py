@@ -43,7 +43,7 @@ def emptied(planned: Plan, cluster_name: str) -> Plan:
         planned.supply,
         hosts=(),
         certificates=(),
-        objects=(*spaces, *planned.supply.objects, *controllers),
+        objects=(*spaces, _ACCOUNT, *planned.supply.objects, *controllers),
     )
     documents = {each.key: each for each in kept}
     there = [each for each in planned.resources if each.key not in planned.documents or each.key in documents]
@@ -63,9 +63,16 @@ def _namespace(name: str) -> Object:
     return Object({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, "")
 
 
+_ACCOUNT: Final = Object(
+    {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "cert-manager", "namespace": "cert-manager"}},
+    "",
+)
+
+
 def _controller(namespace: str, name: str, image: str, cluster_name: str) -> Object:
     labels = {"app.kubernetes.io/name": name}
     arguments = [f"--cluster-name={cluster_name}"] if name == "aws-load-balancer-controller" else []
+    named = {"serviceAccountName": name} if name == "cert-manager" else {}
     container: JsonObject = {"name": name, "image": image, **({"args": arguments} if arguments else {})}
     manifest: JsonObject = {
         "apiVersion": "apps/v1",
@@ -74,7 +81,7 @@ def _controller(namespace: str, name: str, image: str, cluster_name: str) -> Obj
         "spec": {
             "replicas": 1,
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            "template": {"metadata": {"labels": labels}, "spec": {**named, "containers": [container]}},
         },
     }
     return Object(manifest, f"Deployment {namespace}/{name}: stands for the controller that runs in this process")

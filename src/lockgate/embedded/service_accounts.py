@@ -18,6 +18,7 @@ from typing import Any
 
 KUBERNETES = "https://kubernetes.default.svc"  # EKS's audience of tokens for the API itself
 STS = "sts.amazonaws.com"
+PODS = "pods.eks.amazonaws.com"  # of the tokens that EKS Pod Identity puts into Pods
 
 _ALGORITHM = "ES256"
 

@@ -156,21 +156,24 @@ class Places:
             self._own_hosts[host, 443] = server.port
         return server
 
-    def client(self, access_key_id: str, secret_access_key: str, region: str = "") -> Aws:
+    def client(
+        self, access_key_id: str, secret_access_key: str, region: str = "", session_token: str | None = None
+    ) -> Aws:
         """A client of the AWS API with these credentials."""
         return Aws(
             region=region or self.aws_api.region,
             endpoint=self.aws_api.url,
             access_key_id=access_key_id,
             secret_access_key=secret_access_key,
+            session_token=session_token,
             send=self.aws_api.send,
         )
 
     def route53(self, access: Route53Access) -> Aws:
-        """Ambient and assumed-role credentials are the edge's own, because the account is the same."""
-        if access.access_key_id is None or access.secret_access_key is None or access.session_token:
+        """Ambient credentials are the edge's own, as those of a node that may do everything."""
+        if access.access_key_id is None or access.secret_access_key is None:
             return self.aws
-        return self.client(access.access_key_id, access.secret_access_key, access.region)
+        return self.client(access.access_key_id, access.secret_access_key, access.region, access.session_token)
 
     def acme_endpoint(self, url: str) -> AcmeEndpoint:
         """The embedded CA replaces Let's Encrypt, which cannot validate these names. Other servers are used

@@ -53,6 +53,7 @@ from lockgate.resources.positions import Positions
 from lockgate.runtime.account import Provisioner, instance_id
 from lockgate.runtime.envoys import ALB, Envoys
 from lockgate.runtime.external_istiod import AGENT_SOCKET, ExternalIstiod
+from lockgate.runtime.identities import PodIdentities
 from lockgate.runtime.labelling import Labelling
 from lockgate.runtime.loader import Loaded, Loader
 from lockgate.runtime.places import Places
@@ -301,14 +302,18 @@ class RunningEdge:
         )
         self._labelling = Labelling(self.istiod, kubernetes)
         self.traffic = Traffic(self.envoys, self._labelling, self._has_connections)
+        self.identities = PodIdentities(self.places.aws_api, self.places.aws, kubernetes, self.options.name)
         self.cert_manager = CertManager(
             kubernetes,
             route53=self.places.route53,
+            ambient=self.identities.of_cert_manager,
             directory=self.places.acme_endpoint,
             dns_server=dns_server,
             cluster_resource_namespace=self.supply.cluster_resource_namespace if self.supply else "cert-manager",
         )
-        self.workloads = KubeControllerManager(kubernetes, node=machine.node, inject=self.nodes.injected)
+        self.workloads = KubeControllerManager(
+            kubernetes, node=machine.node, inject=self.nodes.injected, identify=self.identities.injected
+        )
         actors: dict[str, Callable[[], Awaitable[None]]] = {
             "nodes": self.nodes.run,
             "kube-controller-manager": self.workloads.run,

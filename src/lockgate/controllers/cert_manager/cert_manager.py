@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 
 from lockgate.certificates.ingress_shim import asks
@@ -11,7 +11,13 @@ from lockgate.controllers.aws import Aws
 from lockgate.controllers.cert_manager.accounts import Accounts
 from lockgate.controllers.cert_manager.certificates import Certificates
 from lockgate.controllers.cert_manager.challenges import Challenges
-from lockgate.controllers.cert_manager.environment import AcmeEndpoint, Environment, Pace, Route53Access
+from lockgate.controllers.cert_manager.environment import (
+    AcmeEndpoint,
+    Environment,
+    Pace,
+    Route53Access,
+    ambient_of_nobody,
+)
 from lockgate.controllers.cert_manager.ingress_shim import IngressShim
 from lockgate.controllers.cert_manager.issuers import Issuers
 from lockgate.controllers.cert_manager.orders import Orders
@@ -28,9 +34,9 @@ WORKERS = 4  # a CA that does not answer blocks a few objects, not all
 
 
 class CertManager:
-    """`route53` creates a client with an issuer's credentials, `directory` maps an issuer's server to its real address,
-    and `dns_server` is queried for records. `cluster_resource_namespace` has the ClusterIssuers' Secrets; in Helm's
-    chart it is cert-manager's namespace.
+    """`route53` creates a client with an issuer's credentials, `ambient` returns those of cert-manager's Pod for a
+    region, and `directory` maps an issuer's server to its real address. `dns_server` is queried for records.
+    `cluster_resource_namespace` has the ClusterIssuers' Secrets; in Helm's chart it is cert-manager's namespace.
     """
 
     def __init__(
@@ -38,6 +44,7 @@ class CertManager:
         kubernetes: Kubernetes,
         *,
         route53: Callable[[Route53Access], Aws],
+        ambient: Callable[[str], Awaitable[Route53Access]] = ambient_of_nobody,
         directory: Callable[[str], AcmeEndpoint] = AcmeEndpoint,
         dns_server: tuple[str, int],
         cluster_resource_namespace: str = "cert-manager",
@@ -51,6 +58,7 @@ class CertManager:
         environment = Environment(
             kubernetes=kubernetes,
             route53=route53,
+            ambient=ambient,
             directory=directory,
             names=NameServer(*dns_server),
             cluster_resource_namespace=cluster_resource_namespace,

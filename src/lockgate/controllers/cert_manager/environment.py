@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +37,10 @@ class Route53Access:
     session_token: str | None = field(default=None, repr=False)
 
 
+async def ambient_of_nobody(region: str) -> Route53Access:
+    return Route53Access(region)
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """Seconds. cert-manager checks propagation every 10 s, and waits 60 s before the CA validates, because the
@@ -55,6 +59,7 @@ class Pace:
 class Environment:
     kubernetes: Kubernetes
     route53: Callable[[Route53Access], Aws]
+    ambient: Callable[[str], Awaitable[Route53Access]]
     directory: Callable[[str], AcmeEndpoint]
     names: NameServer
     cluster_resource_namespace: str

@@ -21,6 +21,9 @@ TOKEN_SECONDS = 600  # the minimum of TokenRequest
 REDACTED = "<redacted AWS SDK error: http.ResponseError: see events and logs for details>"
 
 
+_MOST_CLIENTS = 32
+
+
 class SolverProblem(Exception):
     """Why a record cannot be written or removed. `redacted` is the message for a status that others may read."""
 
@@ -144,6 +147,8 @@ class Route53Solver:
 
     def _of(self, access: Route53Access) -> Aws:
         if access not in self._clients:
+            if len(self._clients) >= _MOST_CLIENTS:  # sessions of roles have other keys every hour
+                self._clients.clear()
             self._clients[access] = self.environment.route53(access)
         return self._clients[access]
 
@@ -169,7 +174,7 @@ class Route53Solver:
             )
             if not ambient:
                 raise SolverProblem(f"{prefix}empty credentials; perhaps you meant to enable ambient credentials?")
-            return Route53Access(route53.region)
+            return await self.environment.ambient(route53.region)
         if not key_id or not secret:
             raise SolverProblem(f"{prefix}only one of access and secret key was provided")
         return Route53Access(route53.region, key_id, secret)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -30,14 +30,21 @@ _KINDS: Final[tuple[type[workloads.Workload], ...]] = (
 
 
 class KubeControllerManager:
-    """`node` is the name of the node on which all Pods run. `inject` completes the manifest of each new Pod."""
+    """`node` is the name of the node on which all Pods run. `inject` and `identify` complete the manifest of
+    each new Pod."""
 
     def __init__(
-        self, kubernetes: Kubernetes, *, node: str, inject: Callable[[JsonObject], JsonObject] = lambda pod: pod
+        self,
+        kubernetes: Kubernetes,
+        *,
+        node: str,
+        inject: Callable[[JsonObject], JsonObject] = lambda pod: pod,
+        identify: Callable[[JsonObject], Awaitable[JsonObject]] | None = None,
     ) -> None:
         self._kubernetes = kubernetes
         self._node = node
         self._inject = inject
+        self._identify = identify
         self._events = EventRecorder(kubernetes, COMPONENT)
         self._queue: Queue[ObjectKey] = Queue()
         self._mirrors: Mapping[str, Mirror[Any]] = {kind.KIND.kind: Mirror(kind, self._changed) for kind in _KINDS}
@@ -145,7 +152,10 @@ class KubeControllerManager:
 
     async def _create(self, about: workloads.Workload, manifest: JsonObject) -> None:
         kind = core.Pod if manifest["kind"] == "Pod" else workloads.ReplicaSet
-        made = await self._kubernetes.create(self._inject(manifest) if kind is core.Pod else manifest)
+        if kind is core.Pod:
+            manifest = self._inject(manifest)
+            manifest = await self._identify(manifest) if self._identify is not None else manifest
+        made = await self._kubernetes.create(manifest)
         created = kind.model_validate(made)
         self._enter(about.metadata.uid, created, gone=False)
         if isinstance(created, workloads.ReplicaSet):

@@ -60,7 +60,9 @@ class Account:
         ec2.prepare(account, region)  # every start of an edge has the same VPC and subnets
         moto_services.randomise()
         self.route53 = Route53(self._alias_fault)
-        self._eks = ElasticKubernetesService(account, region, cluster, lambda: ec2.default_vpc(account, region))
+        self.eks = ElasticKubernetesService(
+            account, region, cluster, lambda: ec2.default_vpc(account, region), tokens, self.sts.for_pod
+        )
         self._certificates: dict[str, CertificateManager] = {}
         self._balancing: dict[str, ElasticLoadBalancing] = {}
 
@@ -71,8 +73,8 @@ class Account:
                 return self.route53
             case "elbv2":
                 return self.balancing(region)
-            case "eks":
-                return self._eks
+            case "eks" | "eks-auth":
+                return self.eks
             case _:
                 return self.certificates(region)
 

@@ -181,6 +181,12 @@ class AwsApi:
         """The chain, leaf first, and the key; None for a certificate that does not exist or is not issued."""
         return await self._run(lambda account: account.certificates_of(arn).material(arn))
 
+    # --- EKS
+
+    async def associated_role(self, namespace: str, service_account: str) -> str | None:
+        """The role of a service account's Pod Identity association."""
+        return await self._run(lambda account: account.eks.role_of(namespace, service_account))
+
     # --- Cognito
 
     async def create_user_pool_client(self, arn: str, client: str, secret: str) -> None:

@@ -1,7 +1,8 @@
 """EKS: the one cluster of the account, and its Pod Identity associations.
 
-Source: Amazon EKS API Reference. An association is stored; Pods of this machine get no credentials from it, because
-the controllers of the edge may do everything.
+A Pod of an associated service account gets credentials of the role from EKS Auth, for the token that it is given.
+
+Source: Amazon EKS API Reference; Amazon EKS Auth API Reference, "AssumeRoleForPodIdentity".
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from lockgate.embedded.aws import constraints
 from lockgate.embedded.aws.protocol import Call, Refusal, Result
+from lockgate.embedded.service_accounts import PODS, InvalidToken, ServiceAccountTokens
 
 _VERSION = "1.32"  # that of `embedded.kubernetes.api`
 
@@ -31,7 +33,19 @@ Vpc = Callable[[], tuple[str, tuple[str, ...], tuple[str, ...]]]
 
 
 class ElasticKubernetesService:
-    def __init__(self, account: str, region: str, cluster: Callable[[], Cluster | None], vpc: Vpc) -> None:
+    """`tokens` verifies the tokens of Pods, and `session` is STS's session for one of them."""
+
+    def __init__(
+        self,
+        account: str,
+        region: str,
+        cluster: Callable[[], Cluster | None],
+        vpc: Vpc,
+        tokens: ServiceAccountTokens | None,
+        session: Callable[[str, str, Mapping[str, str]], Result],
+    ) -> None:
+        self._tokens = tokens
+        self._session = session
         self._account = account
         self._region = region
         self._cluster = cluster
@@ -46,6 +60,7 @@ class ElasticKubernetesService:
             "DescribePodIdentityAssociation": lambda given: {"association": self._found(given)},
             "UpdatePodIdentityAssociation": self._update,
             "DeletePodIdentityAssociation": self._delete,
+            "AssumeRoleForPodIdentity": self._assume,
         }
 
     def answer(self, call: Call) -> Result:
@@ -77,9 +92,8 @@ class ElasticKubernetesService:
 
     def _associate(self, given: dict[str, Any]) -> Result:
         self._described(given["clusterName"])
-        for each in self._associations.values():
-            if (each["namespace"], each["serviceAccount"]) == (given["namespace"], given["serviceAccount"]):
-                raise Refusal("ResourceInUseException", f"Association already exists: {each['associationId']}", 409)
+        if (there := self._associated(given["namespace"], given["serviceAccount"])) is not None:
+            raise Refusal("ResourceInUseException", f"Association already exists: {there['associationId']}", 409)
         name = f"a-{uuid.uuid4().hex[:17]}"
         now = datetime.now(UTC)
         self._associations[name] = {
@@ -93,6 +107,51 @@ class ElasticKubernetesService:
             "modifiedAt": now,
         }
         return {"association": self._associations[name]}
+
+    def role_of(self, namespace: str, service_account: str) -> str | None:
+        """The role of a service account's association."""
+        found = self._associated(namespace, service_account)
+        return None if found is None else str(found["roleArn"])
+
+    def _associated(self, namespace: str, service_account: str) -> dict[str, Any] | None:
+        named = (namespace, service_account)
+        return next((a for a in self._associations.values() if (a["namespace"], a["serviceAccount"]) == named), None)
+
+    def _assume(self, given: dict[str, Any]) -> Result:
+        described = self._described(given["clusterName"])
+        try:
+            if self._tokens is None:
+                raise InvalidToken("no token is accepted here")
+            identity = self._tokens.verify(given["token"], (PODS,), datetime.now(UTC))
+        except InvalidToken as error:
+            raise Refusal("InvalidTokenException", str(error)) from error
+        found = self._associated(identity.namespace, identity.name)
+        if found is None:
+            text = f"No association found for the service account {identity.name} in the namespace {identity.namespace}"
+            raise Refusal("ResourceNotFoundException", text, 404)
+        tags = {
+            "eks-cluster-arn": described["arn"],
+            "eks-cluster-name": described["name"],
+            "kubernetes-namespace": identity.namespace,
+            "kubernetes-service-account": identity.name,
+        }
+        made = self._session(found["roleArn"], f"eks-{described['name']}-{identity.name}"[:64], tags)
+        lent = made["Credentials"]
+        return {
+            "subject": {"namespace": identity.namespace, "serviceAccount": identity.name},
+            "audience": PODS,
+            "podIdentityAssociation": {key: found[key] for key in ("associationArn", "associationId")},
+            "assumedRoleUser": {
+                "arn": made["AssumedRoleUser"]["Arn"],
+                "assumeRoleId": made["AssumedRoleUser"]["AssumedRoleId"],
+            },
+            "credentials": {
+                "sessionToken": lent["SessionToken"],
+                "secretAccessKey": lent["SecretAccessKey"],
+                "accessKeyId": lent["AccessKeyId"],
+                "expiration": lent["Expiration"],
+            },
+        }
 
     def _list(self, given: dict[str, Any]) -> Result:
         self._described(given["clusterName"])

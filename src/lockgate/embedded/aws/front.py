@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lockgate.embedded.asgi import Application, Receive, Scope, Send, lifespan
-from lockgate.embedded.aws import constraints, ec2, moto_services, protocol, shield, signature, sts, web_acls
+from lockgate.embedded.aws import constraints, ec2, moto_services, protocol, roles, shield, signature, sts, web_acls
 from lockgate.embedded.aws.account import Account
 from lockgate.embedded.aws.credentials import AccessKey
 from lockgate.embedded.aws.denials import Cause, refusal
@@ -26,7 +26,9 @@ SERVICES = {
     "cognito-idp": "cognito-idp",
     "ec2": "ec2",
     "eks": "eks",
+    "eks-auth": "eks-auth",
     "elasticloadbalancing": "elbv2",
+    "iam": "iam",
     "route53": "route53",
     "s3": "s3",
     "shield": "shield",
@@ -82,6 +84,8 @@ def perform(account: Account, request: HttpRequest) -> Done:
         name = protocol.operation(service, request)
         call = protocol.parse(service, name, region, request)
         constraints.check_types(call)
+        if caller is not None:
+            roles.check(account.id, caller.arn, call)
         return _done(account, call, caller, request)
     except Refusal as refused:
         return Done(protocol.failure(service or _framed(request), refused), service)

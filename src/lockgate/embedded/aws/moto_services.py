@@ -14,7 +14,7 @@ from lockgate.embedded.aws.protocol import HttpAnswer, HttpRequest, Refusal, mot
 
 log = logging.getLogger("lockgate.embedded.aws")
 
-SERVICES = ("cognito-idp", "ec2", "s3", "shield", "wafv2")
+SERVICES = ("cognito-idp", "ec2", "iam", "s3", "shield", "wafv2")
 
 JSON = ("cognito-idp", "shield", "wafv2")
 
@@ -109,6 +109,10 @@ def _dispatch(service: str, path: str) -> Any:
             from moto.ec2.responses import EC2Response
 
             return EC2Response.dispatch
+        case "iam":
+            from moto.iam.responses import IamResponse
+
+            return IamResponse.dispatch
         case "shield":
             from moto.shield.responses import ShieldResponse
 

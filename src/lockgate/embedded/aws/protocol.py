@@ -216,10 +216,12 @@ _PROTOCOL = {
     "shield": "json",
     "ec2": "ec2",
     "eks": "rest-json",
+    "eks-auth": "rest-json",
     "route53": "rest-xml",
 }
 _NAMESPACE = {
     "elbv2": "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
+    "iam": "https://iam.amazonaws.com/doc/2010-05-08/",
     "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
     "route53": "https://route53.amazonaws.com/doc/2013-04-01/",
 }

@@ -1,6 +1,6 @@
 """STS: temporary keys for roles and users, and the identity of a key.
 
-IAM is not served: roles need not exist, and no policy is evaluated. So every authenticated caller may assume any role.
+A role that exists in IAM is assumed as its trust policy allows, see `roles`; any other by every authenticated caller.
 Callers authenticate with a key of this edge, or with a service account token of this edge's Kubernetes API.
 
 Source: AWS Security Token Service API Reference; IAM User Guide, "Using web identity federation".
@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lockgate.embedded import service_accounts
-from lockgate.embedded.aws import constraints
+from lockgate.embedded.aws import constraints, roles
 from lockgate.embedded.aws.credentials import AccessKey, AccessKeys, unique_id
 from lockgate.embedded.aws.protocol import Call, Refusal, Result
 from lockgate.embedded.service_accounts import ServiceAccountTokens
@@ -54,6 +54,7 @@ class SecurityTokenService:
 
     def _assume_role(self, parameters: dict[str, Any], caller: AccessKey | None) -> Result:
         assert caller is not None, "signed"
+        self._trusted(parameters["RoleArn"], "AssumeRole", ("AWS", f"arn:aws:iam::{caller.account}:root"), caller.arn)
         return self._session(parameters)
 
     def _assume_role_with_web_identity(self, parameters: dict[str, Any], caller: AccessKey | None) -> Result:
@@ -62,6 +63,13 @@ class SecurityTokenService:
                 "ValidationError", "ProviderId is only for OAuth 2.0 access tokens, which are not served here"
             )
         identity = self._identified(parameters["WebIdentityToken"].strip())  # files end with a newline
+        assert self._tokens is not None
+        issuer = self._tokens.issuer.removeprefix("https://")
+        context = {f"{issuer}:sub".lower(): [identity.username], f"{issuer}:aud".lower(): [service_accounts.STS]}
+        provider = ("Federated", self._provider())
+        exists = self._trusted(parameters["RoleArn"], "AssumeRoleWithWebIdentity", provider, "", context)
+        if exists and not roles.has_provider(self._account, self._tokens.issuer):
+            raise _no_provider(self._tokens.issuer)
         return {
             **self._session(parameters),
             "SubjectFromWebIdentityToken": identity.username,
@@ -95,6 +103,33 @@ class SecurityTokenService:
         assert self._tokens is not None
         issuer = self._tokens.issuer.removeprefix("https://")
         return f"arn:aws:iam::{self._account}:oidc-provider/{issuer}"
+
+    def for_pod(self, role_arn: str, session: str, tags: Mapping[str, str]) -> Result:
+        """A session for a Pod, as EKS Pod Identity asks for it with these session tags. Raises `Refusal`."""
+        context = {f"aws:RequestTag/{key}".lower(): [value] for key, value in tags.items()}
+        for operation in ("AssumeRole", "TagSession"):
+            self._trusted(role_arn, operation, ("Service", service_accounts.PODS), "", context)
+        return self._session({"RoleArn": role_arn, "RoleSessionName": session})
+
+    def _trusted(
+        self,
+        role_arn: str,
+        operation: str,
+        principal: tuple[str, str],
+        caller: str,
+        context: roles.Context | None = None,
+    ) -> bool:
+        """Whether the role exists in IAM. Raises `Refusal` if it exists and trusts neither `principal` nor `caller`."""
+        match = _ROLE.fullmatch(role_arn)
+        role = roles.known(self._account, match["name"]) if match and match["account"] == self._account else None
+        if role is None:
+            return False
+        asked = roles.Asked(f"sts:{operation}", "*", context or {})
+        if not any(roles.trusts(role, each, asked) for each in (principal, ("AWS", caller))):
+            who = f"User: {caller} is n" if caller else "N"
+            text = f"{who}ot authorized to perform: sts:{operation}{f' on resource: {role_arn}' if caller else ''}"
+            raise Refusal("AccessDenied", text, 403)
+        return True
 
     def _session(self, parameters: dict[str, Any]) -> Result:
         role = _ROLE.fullmatch(parameters["RoleArn"])
