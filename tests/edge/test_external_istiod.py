@@ -72,7 +72,8 @@ def test_the_gateway_serves_what_their_istiod_says(configured: Configured) -> No
     edge = configured.edge
     edge.wait(until=lambda: "their istiod" in edge.curl("https://quay.example/anything"), what="their answer")
     line = next(part for part in edge.status()["parts"] if part["part"] == "gateway")
-    assert line["detail"] == "configured by your istiod, istiod-theirs (9.9)"
+    port = line["detail"].partition("127.0.0.1:")[2].partition(",")[0]
+    assert line["detail"] == f"configured by your istiod at 127.0.0.1:{port}, istiod-theirs (9.9)"
     assert "istio.alpn: a filter of Istio's own build of Envoy" in edge.log()
 
 

@@ -32,6 +32,7 @@ _RETRY: Final = 0.5  # s
 _RENEWED_AFTER: Final = 12 * 3600.0  # s: half of the time for which istiod's CA signs
 _CREATE_CERTIFICATE: Final = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 _WORKLOAD, _ROOT, _FILE_ROOT = "default", "ROOTCA", "file-root:"
+_READINESS: Final = "readiness"
 _UNLIMITED: Final = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
 
@@ -55,7 +56,8 @@ class Gateway:
     account: tuple[str, str]
     place: Place
     connected: bool = False
-    control_plane: str = ""  # "istiod-7d4f (1.30.1)"
+    configured: bool = False  # Envoy has listeners of istiod's
+    control_plane: str = ""  # "istiod-7d4f (1.30.1)", if it says so
     trouble: str = ""  # why there is no stream
     sent: dict[str, str] = field(default_factory=dict)  # nonces of the last responses, by type
     accepted: dict[str, str] = field(default_factory=dict)
@@ -224,7 +226,7 @@ class _Configuration:
             return
         gateway.ended = ended = asyncio.Event()
         outgoing: asyncio.Queue[Any] = asyncio.Queue()
-        outgoing.put_nowait(first)
+        outgoing.put_nowait(_without_own(first))
         reader = asyncio.create_task(_read(requests, gateway, outgoing, ended))
         channel = None
         try:
@@ -269,7 +271,7 @@ class _Configuration:
         for each in response.resources:
             each.resource.value = adapted(kind, each.resource.value, gateway.place, agent.left_out)
         if kind == LISTENER and (own := probe(gateway.place)) is not None:
-            added = response.resources.add(name="readiness", version="1")
+            added = response.resources.add(name=_READINESS, version="1")
             added.resource.type_url, added.resource.value = LISTENER, own
 
 
@@ -347,9 +349,16 @@ async def _read(requests: AsyncIterator[Any], gateway: Gateway, outgoing: asynci
                 else:
                     gateway.refused.pop(request.type_url, None)
                     gateway.accepted[request.type_url] = request.response_nonce
-            outgoing.put_nowait(request)
+                    gateway.configured = gateway.configured or request.type_url == LISTENER
+            outgoing.put_nowait(_without_own(request))
     finally:
         ended.set()
+
+
+def _without_own(request: Any) -> Any:
+    """istiod would have Envoy remove a listener that is not its own."""
+    request.initial_resource_versions.pop(_READINESS, None)
+    return request
 
 
 async def _until_cancelled(outgoing: asyncio.Queue[Any]) -> AsyncIterator[Any]:

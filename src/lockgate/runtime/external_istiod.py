@@ -80,10 +80,12 @@ class ExternalIstiod:
             gateway.move(binds)
 
     def described(self, gateway: Gateway) -> str:
-        """Which istiod configures a gateway, or why it does not."""
+        """Which istiod configures a gateway, or what it waits for."""
+        there = f"your istiod at {self.agent.peer}"
         if gateway.settled:
-            return gateway.control_plane
-        return f"at {self.agent.peer}" + (f": {gateway.trouble}" if gateway.trouble else "")
+            return f"configured by {there}" + (f", {gateway.control_plane}" if gateway.control_plane else "")
+        state = "serves what it got last" if gateway.configured else "not configured yet"
+        return f"{state}; it waits for {there}" + (f": {gateway.trouble}" if gateway.trouble else "")
 
     def about(self) -> dict[str, int]:
         """Ports by the flags of pilot-discovery."""

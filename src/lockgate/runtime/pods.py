@@ -49,6 +49,8 @@ class Pods:
             return await asyncio.open_unix_connection(str(envoy.admin_socket))
         if envoy is not None and port in METRICS:
             return await asyncio.open_connection(LOCAL_IPV4, await self._metrics_port(envoy))
+        if CONTROL_PLANE in pod.metadata.labels and (istiod := self._edge.external_istiod) and port in istiod.ports:
+            return await asyncio.open_connection(LOCAL_IPV4, istiod.ports[port])
         if CONTROL_PLANE in pod.metadata.labels and (own := await self._control_plane.port(port, pod.name)):
             return await asyncio.open_connection(LOCAL_IPV4, own)
         ports = dict(await self._ports(pod))

@@ -142,8 +142,8 @@ ROWS = (
         accepted(
             "spec.type=LoadBalancer",
             because="no controller that runs here makes its load balancer, so its EXTERNAL-IP stays pending; on EKS, "
-            "without a class, the in-tree provider makes a Classic Load Balancer, unless the controller's webhook "
-            "mservice.elbv2.k8s.aws is installed",
+            "without a class, the in-tree provider makes a Classic Load Balancer, or with aws-load-balancer-type: nlb "
+            "a network one, unless the controller's webhook mservice.elbv2.k8s.aws is installed",
             noticed=True,
             scope=Scope.PENDING,
             fix="set spec.loadBalancerClass: service.k8s.aws/nlb, or put an Ingress of class alb in front of it",

@@ -45,9 +45,5 @@ def _line(envoy: Proxy, name: str) -> Line:
         return Line(_PART, name, Readiness.WAITING, "Envoy starts")
     hosts = sum(len(each.virtual_hosts) for each in gateway.routes.values())
     listening = [each for each in gateway.listeners if each.port != gateway.status_port]
-    detail = f"{count(len(listening), 'listener')} · {count(hosts, 'virtual host')}"
-    if envoy.istiod and envoy.settled:
-        return Line(_PART, name, Readiness.READY, f"configured by your istiod, {envoy.istiod}")
-    if envoy.istiod:
-        return Line(_PART, name, Readiness.WAITING, f"not configured yet; it waits for your istiod {envoy.istiod}")
+    detail = envoy.istiod or f"{count(len(listening), 'listener')} · {count(hosts, 'virtual host')}"
     return Line(_PART, name, Readiness.READY if envoy.settled else Readiness.WAITING, detail)

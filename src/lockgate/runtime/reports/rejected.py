@@ -16,7 +16,7 @@ from lockgate.xds.snapshot import LISTENER, ROUTE, Source
 
 def faults(state: State) -> Iterator[Fault]:
     for envoy in state.envoys.values():
-        for rejection in envoy.rejections:
+        for rejection in () if envoy.istiod else envoy.rejections:  # the user's istiod answers for what it sends
             code = codes.LEFT_OUT if rejection.left_out else codes.REJECTED
             yield code.at(
                 rejection.source.origin or _in_stacks(state, rejection.source),
