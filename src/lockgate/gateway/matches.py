@@ -22,6 +22,7 @@ from lockgate.gateway.model import (
 )
 from lockgate.gateway.regex import mistake
 from lockgate.resources import istio
+from lockgate.resources.rules.istio_headers import is_claim
 
 
 def route_match(match: istio.HTTPMatchRequest | None) -> RouteMatch:
@@ -31,10 +32,10 @@ def route_match(match: istio.HTTPMatchRequest | None) -> RouteMatch:
     headers = [
         HeaderMatch(name.lower(), value_match(text))
         for name, text in sorted(match.headers.items())
-        if not _is_claim(name)
+        if not is_claim(name)
     ]
     for name, text in sorted(match.without_headers.items()):
-        if not _is_claim(name):
+        if not is_claim(name):
             headers.append(HeaderMatch(name.lower(), value_match(text), invert=True))
     for name, pseudo in ((":method", match.method), (":authority", match.authority), (":scheme", match.scheme)):
         if pseudo is not None and (compared := text_match(pseudo)) is not None:
@@ -82,20 +83,13 @@ def _claims(match: istio.HTTPMatchRequest) -> Iterator[ClaimMatch]:
     """
     for texts, invert in ((match.headers, False), (match.without_headers, True)):
         for name, text in sorted(texts.items()):
-            if _is_claim(name):
+            if is_claim(name):
                 yield ClaimMatch(_claim_path(name), text_match(text) or Regex(".*"), invert)
 
 
 def _claim_path(name: str) -> tuple[str, ...]:
     rest = name[len(_CLAIMS) :]
     return tuple(rest[1:].split(".") if rest.startswith(".") else rest[1:-1].split("]["))
-
-
-def _is_claim(name: str) -> bool:
-    rest = name[len(_CLAIMS) :]
-    if not name.lower().startswith(_CLAIMS):
-        return False
-    return (rest.startswith(".") and len(rest) > 1) or (rest[:1] == "[" and rest[-1:] == "]" and len(rest) > 2)
 
 
 _CLAIMS = "@request.auth.claims"

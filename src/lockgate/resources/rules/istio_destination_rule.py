@@ -70,22 +70,24 @@ def warnings(rule: istio.DestinationRule) -> Iterator[FieldError]:
 
 
 def _traffic_policy(path: Path, policy: istio.TrafficPolicy) -> Iterator[FieldError]:
-    if not policy.model_fields_set:
+    if not _says_something(policy):
         yield required(path, "traffic policy must have at least one field")
     yield from _blocks(path, policy)
     for index, port_policy in enumerate(policy.port_level_settings):
         at = (*path, "portLevelSettings", index)
         if port_policy.port is None:
             yield required((*at, "port"), "portTrafficPolicy must have valid port")
-        if not port_policy.model_fields_set - {"port"}:
+        if not _says_something(port_policy):
             yield required(at, "port traffic policy must have at least one field")
         yield from _blocks(at, port_policy)
     if policy.tunnel is not None:
         at = (*path, "tunnel")
         if policy.tunnel.protocol not in ("", "CONNECT", "POST"):
-            yield problem(
-                (*at, "protocol"), f'tunnel protocol must be "CONNECT" or "POST", got: {policy.tunnel.protocol}'
-            )
+            yield problem((*at, "protocol"), 'tunnel protocol must be "CONNECT" or "POST"')
+        host = policy.tunnel.target_host
+        if not names.is_address(host) and (fault := next(names.domain((*at, "targetHost"), host), None)):
+            reason = f"{fault.message}; {host} is not a valid IP"
+            yield problem(fault.path, f"tunnel target host must be valid FQDN or IP address: {reason}")
         yield from names.port((*at, "targetPort"), policy.tunnel.target_port)
         if policy.proxy_protocol is not None:
             yield conflict(at, "tunnel and proxyProtocol must not be set together")
@@ -93,6 +95,11 @@ def _traffic_policy(path: Path, policy: istio.TrafficPolicy) -> Iterator[FieldEr
     if budget is not None and budget.percent is not None and not 0 <= budget.percent <= 100:
         which = "greater than or equal to 0" if budget.percent < 0 else "less than or equal to 100"
         yield field_errors.invalid((*path, "retryBudget", "percent"), budget.percent, f"should be {which}")
+
+
+def _says_something(policy: istio.TrafficPolicy | istio.PortTrafficPolicy) -> bool:
+    given = (getattr(policy, name) for name in policy.model_fields_set - {"port"})
+    return any(value is not None and value != () for value in given)
 
 
 def _blocks(path: Path, policy: istio.TrafficPolicy | istio.PortTrafficPolicy) -> Iterator[FieldError]:
@@ -211,7 +218,7 @@ _COOKIE_VALUE = re.compile(r"[\x20-\x3a\x3c-\x7e]*")
 
 
 def _is_prime(number: int) -> bool:
-    return number > 1 and all(number % divisor for divisor in range(2, int(number**0.5) + 1))
+    return number > 0 and all(number % divisor for divisor in range(2, int(number**0.5) + 1))
 
 
 def _tls(path: Path, tls: istio.ClientTLSSettings) -> Iterator[FieldError]:

@@ -12,7 +12,6 @@ from lockgate.resources.rules.istio_names import conflict, problem, q, required
 
 _PLAIN_HTTP = frozenset(("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY"))
 _TLS = frozenset(("HTTPS", "TLS"))
-_PROTOCOLS = _PLAIN_HTTP | _TLS | frozenset(("TCP", "UDP", "MONGO", "REDIS", "MYSQL"))
 _MOST = 2  # certificates of a server
 _LISTED = "HTTP, HTTP2, GRPC, GRPC-WEB, MONGO, REDIS, MYSQL, TCP"
 CIPHER_SUITES = frozenset(
@@ -61,7 +60,7 @@ def _server(path: Path, server: istio.Server) -> Iterator[FieldError]:
         yield from _host((*path, "hosts", index), host)
     port, at = server.port, (*path, "port")
     protocol = port.protocol.upper()
-    if protocol not in _PROTOCOLS:
+    if protocol not in names.PROTOCOLS:
         message = f"invalid protocol {q(port.protocol)}, supported protocols are {_LISTED}"
         yield problem((*at, "protocol"), message, Reason.UNSUPPORTED)
     if server.bind.startswith("unix://"):
@@ -92,11 +91,12 @@ def _host(path: Path, host: str) -> Iterator[FieldError]:
 
 
 def _dns_name(path: Path, name: str) -> Iterator[FieldError]:
-    if names.is_address(name):
-        return
+    """An address may stand for a name, but one of IPv6 has no dot, and is refused as a short name."""
     if name != "*" and "." not in name:
         yield problem(path, "short names (non FQDN) are not allowed")
-    yield from names.wildcard_domain(path, name)
+    if not names.is_address(name):
+        yield from names.wildcard_domain(path, name)
+    yield from names.partial_wildcard(path, name)
 
 
 def _tls_for(path: Path, protocol: str, tls: istio.ServerTLSSettings | None) -> Iterator[FieldError]:
@@ -106,9 +106,10 @@ def _tls_for(path: Path, protocol: str, tls: istio.ServerTLSSettings | None) -> 
             yield required(at, "server must have TLS settings for HTTPS/TLS protocols")
         return
     if protocol in _PLAIN_HTTP:
-        if (tls.mode or "PASSTHROUGH") != "PASSTHROUGH" or tls.server_certificate or tls.private_key:
+        passed = (tls.mode or "PASSTHROUGH") in ("PASSTHROUGH", "AUTO_PASSTHROUGH")
+        if not passed or tls.server_certificate or tls.private_key or tls.ca_certificates:
             yield conflict(at, "server cannot have TLS settings for plain text HTTP ports")
-    elif protocol not in _TLS and protocol in _PROTOCOLS:
+    elif protocol not in _TLS and protocol in names.PROTOCOLS:
         yield conflict(at, "server cannot have TLS settings for non HTTPS/TLS ports")
     yield from _tls(at, tls)
 
@@ -136,7 +137,12 @@ def _tls(path: Path, tls: istio.ServerTLSSettings) -> Iterator[FieldError]:
     if sum(given) > 1:
         which = "credential_name, credential_names, server_certificate/private_key, tls_certificates"
         yield conflict(path, f"only one of {which} should be specified")
-    if mode not in ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL") or by_name:
+    if mode not in ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"):
+        if tls.ca_crl and by_name:
+            message = "CRL is not supported with credentialName. CRL has to be specified in the credential"
+            yield conflict((*path, "caCrl"), message)
+        return
+    if by_name:
         return
     what = "SIMPLE TLS" if mode == "SIMPLE" else "MUTUAL TLS"
     if mode != "SIMPLE" and not tls.ca_certificates:

@@ -22,8 +22,16 @@ def matched_name(path: Path, name: str) -> Iterator[FieldError]:
     """The name of a header that a match compares."""
     if not name:
         yield problem(path, _EMPTY)
-    elif not name.startswith(_CLAIMS) and name not in _PSEUDO and not _NAME.fullmatch(name):
+    elif not is_claim(name) and name not in _PSEUDO and not _NAME.fullmatch(name):
         yield problem(path, f"header name {visible(name)} is not a valid header name")
+
+
+def is_claim(name: str) -> bool:
+    """Whether the header stands for a claim of a JWT. Source: `pkg/jwt/routing.go`, ToRoutingClaim."""
+    rest = name[len(_CLAIMS) :]
+    if not name.lower().startswith(_CLAIMS):
+        return False
+    return (rest.startswith(".") and len(rest) > 1) or (rest.startswith("[") and rest.endswith("]") and len(rest) > 2)
 
 
 def listed_name(path: Path, name: str) -> Iterator[FieldError]:

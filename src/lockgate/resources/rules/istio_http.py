@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
 
 from lockgate.resources import durations, field_errors, istio
@@ -27,7 +28,14 @@ _GRPC_STATUSES = frozenset(
         "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
     )
 )  # fmt: skip
-_MAX_BODY = 1024 * 1024
+MAX_BODY = 1024 * 1024
+# Go's http.StatusText knows these.
+_STATUSES = frozenset(
+    (
+        *range(100, 104), *range(200, 209), 226, *range(300, 306), 307, 308, *range(400, 419), *range(421, 427), 428,
+        429, 431, 451, *range(500, 509), 510, 511,
+    )
+)  # fmt: skip
 
 
 def clauses(path: Path, route: istio.HTTPRoute) -> Iterator[FieldError]:
@@ -44,12 +52,31 @@ def clauses(path: Path, route: istio.HTTPRoute) -> Iterator[FieldError]:
     if route.cors_policy is not None:
         yield from _cors((*path, "corsPolicy"), route.cors_policy)
     yield from headers.operations((*path, "headers"), route.headers)
+    yield from _authority(path, route)
     for index, destination in enumerate(route.route):
         yield from headers.operations((*path, "route", index, "headers"), destination.headers)
     yield from names.duration((*path, "timeout"), route.timeout)
-    yield from _percent((*path, "mirrorPercentage"), route.mirror_percentage, "mirror_percentage")
+    if route.mirror_percent is not None and route.mirror_percent > 100:
+        message = f"mirror_percent must have a max value of 100 (it has {route.mirror_percent})"
+        yield problem((*path, "mirrorPercent"), message)
+    yield from _mirrored((*path, "mirrorPercentage"), route.mirror_percentage, "mirror_percentage")
     for index, mirror in enumerate(route.mirrors):
-        yield from _percent((*path, "mirrors", index, "percentage"), mirror.percentage, "mirror_percentage")
+        yield from _mirrored((*path, "mirrors", index, "percentage"), mirror.percentage, "mirror percentage")
+
+
+def _authority(path: Path, route: istio.HTTPRoute) -> Iterator[FieldError]:
+    """Only one of the clauses may set the request's authority."""
+    have = route.rewrite.authority if route.rewrite else ""
+    request = route.headers.request if route.headers else None
+    for field, pairs in (("set", request.set), ("add", request.add)) if request else ():
+        for name, value in pairs.items():
+            if name.lower() not in ("host", ":authority"):
+                continue
+            if have:
+                message = f"authority header cannot be set multiple times: have {q(have)}, attempting to set {q(value)}"
+                yield problem((*path, "headers", "request", field, name), message)
+                return
+            have = value
 
 
 def string_match(path: Path, field: str, match: istio.StringMatch, *, may_be_empty: bool) -> Iterator[FieldError]:
@@ -66,9 +93,8 @@ def _redirect(path: Path, redirect: istio.HTTPRedirect, route: istio.HTTPRoute) 
         match.uri is not None and match.uri.prefix is not None for match in route.match
     ):
         yield problem(path, "redirect prefix_rewrite requires all URI matches to use prefix match type")
-    if not (redirect.uri or redirect.prefix_rewrite or redirect.authority or redirect.scheme or redirect.port) and (
-        redirect.derive_port is None
-    ):
+    port_given = redirect.port is not None or redirect.derive_port is not None
+    if not (redirect.uri or redirect.prefix_rewrite or redirect.authority or redirect.scheme or port_given):
         yield required(path, "redirect must specify URI, authority, scheme, or port")
     if redirect.redirect_code and not 300 <= redirect.redirect_code <= 399:
         message = f"{redirect.redirect_code} is not a valid redirect code, must be 3xx"
@@ -91,25 +117,24 @@ def _rewrite(path: Path, rewrite: istio.HTTPRewrite, route: istio.HTTPRoute) -> 
             yield from names.regex((*path, "uriRegexRewrite", "match"), "uriRegexRewrite", by_regex.match)
     if not rewrite.uri and not rewrite.authority and by_regex is None:
         yield required(path, "rewrite must specify at least one of URI, UriRegexRewrite, or authority")
-    request = route.headers.request if route.headers else None
-    for name, value in (request.set if request else {}).items():
-        if rewrite.authority and name.lower() in ("host", ":authority"):
-            message = f"authority header cannot be set multiple times: have {q(rewrite.authority)}, "
-            yield problem((*path, "authority"), f"{message}attempting to set {q(value)}")
 
 
 def _direct_response(path: Path, response: istio.HTTPDirectResponse) -> Iterator[FieldError]:
     yield from _status((*path, "status"), response.status)
     body = response.body
-    size = len((body.string or "").encode("utf-8", "surrogatepass")) if body else 0
-    if body and body.bytes_:
-        size = len(body.bytes_) * 3 // 4
-        if not _is_base64(body.bytes_):
-            yield field_errors.invalid((*path, "body", "bytes"), body.bytes_, "must be of type byte")
-    if size > _MAX_BODY:
+    if body and body.bytes_ and not _is_base64(body.bytes_):
+        yield field_errors.invalid((*path, "body", "bytes"), body.bytes_, "must be of type byte")
+    if body_size(response) > MAX_BODY:
         yield problem(
             (*path, "body"), "large direct_responses may impact control plane performance, must be less than 1MB"
         )
+
+
+def body_size(response: istio.HTTPDirectResponse) -> int:
+    body = response.body
+    if body is None:
+        return 0
+    return len(body.bytes_) * 3 // 4 if body.bytes_ else len((body.string or "").encode("utf-8", "surrogatepass"))
 
 
 def _fault(path: Path, fault: istio.HTTPFaultInjection) -> Iterator[FieldError]:
@@ -124,13 +149,13 @@ def _fault(path: Path, fault: istio.HTTPFaultInjection) -> Iterator[FieldError]:
             yield problem((*at, "grpcStatus"), message)
         if fault.abort.http2_error is not None:
             yield conflict((*at, "http2Error"), "HTTP/2 abort fault injection not supported yet")
-        yield from _percent((*at, "percentage"), fault.abort.percentage, "percentage")
+        yield from _percent((*at, "percentage"), fault.abort.percentage)
     if fault.delay is not None:
         at = (*path, "delay")
         if fault.delay.exponential_delay is not None:
             yield conflict((*at, "exponentialDelay"), "exponentialDelay not supported yet")
         yield from names.duration((*at, "fixedDelay"), fault.delay.fixed_delay)
-        yield from _percent((*at, "percentage"), fault.delay.percentage, "percentage")
+        yield from _percent((*at, "percentage"), fault.delay.percentage)
 
 
 def _status(path: Path, status: int) -> Iterator[FieldError]:
@@ -138,25 +163,28 @@ def _status(path: Path, status: int) -> Iterator[FieldError]:
         yield problem(path, f"HTTP status {status} is not in range 200-599")
 
 
-def _percent(path: Path, percent: istio.Percent | None, field: str) -> Iterator[FieldError]:
-    if percent is None:
-        return
-    if percent.value > 100:
-        yield problem(path, f"{field} must have a max value of 100 (it has {percent.value:g})")
-    elif percent.value < 0:
-        yield problem(path, f"{field} must be in range 0..100 (it has {percent.value:g})")
+def _mirrored(path: Path, percent: istio.Percent | None, field: str) -> Iterator[FieldError]:
+    if percent is not None and not 0 <= percent.value <= 100:
+        limit = "max value of 100" if percent.value > 100 else "min value of 0"
+        yield problem(path, f"{field} must have a {limit} (it has {percent.value:f})")
+
+
+def _percent(path: Path, percent: istio.Percent | None) -> Iterator[FieldError]:
+    if percent is not None and percent.value != 0 and not 0.0001 <= percent.value <= 100:
+        yield problem(path, f"percentage {percent.value:g} is neither 0.0, nor in range [0.0001, 100.0]")
 
 
 def _retries(path: Path, retries: istio.HTTPRetry) -> Iterator[FieldError]:
     if retries.attempts < 0:
         yield problem((*path, "attempts"), "attempts cannot be negative")
-    if retries.attempts == 0 and (retries.per_try_timeout or retries.retry_on or retries.retry_remote_localities):
+    remote = retries.retry_remote_localities is not None
+    if retries.attempts == 0 and (retries.per_try_timeout is not None or retries.retry_on or remote):
         yield conflict(path, "http retry policy configured when attempts are set to 0 (disabled)")
     yield from names.duration((*path, "perTryTimeout"), retries.per_try_timeout)
     yield from names.duration((*path, "backoff"), retries.backoff)
     for policy in retries.retry_on.split(",") if retries.retry_on else ():
         # Not trimmed upstream: "5xx, reset" fails at its space.
-        if policy not in _RETRY_ON and not (policy.isdigit() and 100 <= int(policy) <= 599):
+        if policy not in _RETRY_ON and not (re.fullmatch("[+]?[0-9]+", policy) and int(policy) in _STATUSES):
             yield problem((*path, "retryOn"), f"{q(policy)} is not a valid retryOn policy")
 
 

@@ -49,6 +49,12 @@ def wildcard_domain(path: Path, domain: str) -> Iterator[FieldError]:
         yield from _labels(path, domain, rest)
 
 
+def partial_wildcard(path: Path, host: str) -> Iterator[FieldError]:
+    """A wildcard may only be a whole first label."""
+    if "*" in host and host != "*" and not host.startswith("*."):
+        yield problem(path, f"partial wildcard {q(host)} not allowed")
+
+
 def domain(path: Path, name: str) -> Iterator[FieldError]:
     if (reason := _precondition(name)) is not None:
         yield problem(path, reason)
@@ -100,9 +106,11 @@ def duration(path: Path, text: str | None) -> Iterator[FieldError]:
 
 
 def subnet(path: Path, text: str) -> Iterator[FieldError]:
-    address, slash, _ = text.partition("/")
+    address, slash, length = text.partition("/")
     try:
         ipaddress.ip_network(text, strict=False)
+        if slash and not (length.isascii() and length.isdecimal()):
+            raise ValueError(text)  # 10.0.0.0/255.0.0.0
     except ValueError:
         what = f"{text} is not a valid CIDR block" if slash else f"{address} is not a valid IP"
         yield problem(path, what)
@@ -145,7 +153,7 @@ def selector(path: Path, labels: dict[str, str]) -> Iterator[FieldError]:
             yield problem((*path, name), f"wildcard is not supported in selector: {q(f'{name}={value}')}")
 
 
-_PROTOCOLS = frozenset(
+PROTOCOLS = frozenset(
     (
         "TCP", "UDP", "GRPC", "GRPC-WEB", "HTTP", "HTTP_PROXY", "HTTP2", "HTTPS", "TLS", "MONGO", "REDIS", "MYSQL",
         "HBONE", "DOUBLE-HBONE",
@@ -154,7 +162,7 @@ _PROTOCOLS = frozenset(
 
 
 def protocol(path: Path, text: str) -> Iterator[FieldError]:
-    if text and text.upper() not in _PROTOCOLS:
+    if text and text.upper() not in PROTOCOLS:
         yield problem(path, f"unsupported protocol: {text}", Reason.UNSUPPORTED)
 
 

@@ -17,11 +17,11 @@ def refusals(policy: istio.PeerAuthentication) -> Iterator[FieldError]:
     labels = spec.selector.match_labels if spec.selector else {}
     if not labels and spec.port_level_mtls:
         yield conflict(_PORTS, "mesh/namespace peer authentication cannot have port level mTLS")
-    if labels and spec.port_level_mtls == {}:
+    if spec.port_level_mtls == {}:
         yield required(_PORTS, "port level mTLS, if defined, must have at least one element")
     for port in spec.port_level_mtls or {}:
-        if not port.isdecimal() or int(port) == 0:
-            yield problem((*_PORTS, port), "port cannot be 0")
+        if not port.isdecimal() or not 1 <= int(port) <= 65535:
+            yield problem((*_PORTS, port), "port must be in range 1..65535")
     yield from istio_selectors.refusals(spec.selector, None, ())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 
 from lockgate.resources import field_errors, istio
@@ -10,7 +9,7 @@ from lockgate.resources.field_errors import FieldError, Path, Reason
 from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules.istio_names import conflict, problem, q, required
 
-_HTTP_OR_TLS = frozenset(("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTPS", "TLS"))
+_HTTP_OR_TLS = frozenset(("HTTP", "HTTP_PROXY", "HTTP2", "GRPC", "GRPC-WEB", "HTTPS", "TLS"))
 
 
 def refusals(entry: istio.ServiceEntry) -> Iterator[FieldError]:
@@ -41,10 +40,7 @@ def _addresses(spec: istio.ServiceEntrySpec) -> Iterator[FieldError]:
         at = ("spec", "addresses", index)
         if "/" in address and not static:
             yield problem(at, "CIDR addresses are allowed only for NONE/STATIC resolution types")
-        try:
-            ipaddress.ip_network(address, strict=False)
-        except ValueError:
-            yield problem(at, f"{address} is not a valid IP or CIDR")
+        yield from names.subnet(at, address)
 
 
 def _ports(spec: istio.ServiceEntrySpec) -> Iterator[FieldError]:
@@ -146,6 +142,8 @@ def _is_name(address: str) -> bool:
 
 def warnings(entry: istio.ServiceEntry) -> Iterator[FieldError]:
     spec = entry.spec
+    for index, host in enumerate(spec.hosts):
+        yield from names.partial_wildcard(("spec", "hosts", index), host)
     if spec.resolution in (None, "NONE") and not spec.addresses:
         for index, port in enumerate(spec.ports):
             if port.protocol.upper() == "TCP":

@@ -144,11 +144,10 @@ def _host(path: Path, host: str) -> Iterator[FieldError]:
         return
     if namespace not in ("*", ".", "~") and not names.is_label(namespace):
         yield problem(path, f"invalid namespace value {q(namespace)} in sidecar")
-    if names.is_address(name):
-        return
     if name != "*" and "." not in name:
         yield problem(path, "short names (non FQDN) are not allowed")
     yield from names.wildcard_domain(path, name)
+    yield from names.partial_wildcard(path, name)
 
 
 def _egress_proxy(path: Path, policy: JsonObject) -> Iterator[FieldError]:

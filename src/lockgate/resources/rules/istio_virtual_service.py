@@ -9,17 +9,16 @@ from lockgate.resources import istio
 from lockgate.resources.field_errors import FieldError, Path, Reason
 from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules.host_sets import HostSet, first_overlaps
-from lockgate.resources.rules.istio_headers import matched_name
-from lockgate.resources.rules.istio_http import clauses, string_match
+from lockgate.resources.rules.istio_headers import is_claim, matched_name
+from lockgate.resources.rules.istio_http import MAX_BODY, body_size, clauses, string_match
 from lockgate.resources.rules.istio_names import conflict, problem, q, required
 
+_LARGE = 100 * 1024  # bytes of a direct response
 _LISTED = 100  # hosts in one message
-_CLAIMS = "@request.auth.claims"
 
 
 def refusals(service: istio.VirtualService) -> Iterator[FieldError]:
     spec = service.spec
-    at_gateway = [gateway for gateway in spec.gateways if gateway != "mesh"]
     if not spec.hosts:
         for field, what, value in (
             ("gateways", "gateways", spec.gateways),
@@ -28,14 +27,14 @@ def refusals(service: istio.VirtualService) -> Iterator[FieldError]:
         ):
             if value:
                 yield conflict(("spec", field), f"delegate virtual service must have no {what} specified")
-    for index, gateway in enumerate(spec.gateways):
-        yield from _gateway_name(("spec", "gateways", index), gateway)
+    yield from _gateway_names(("spec", "gateways"), spec.gateways)
     overlaps = first_overlaps(spec.hosts)
     in_mesh = not spec.gateways or "mesh" in spec.gateways
+    by_sni = not in_mesh and any(match.sni_hosts for route in spec.tls for match in route.match)
     for index, host in enumerate(spec.hosts):
         at = ("spec", "hosts", index)
         if not names.is_address(host):
-            yield from names.wildcard_domain(at, host)
+            yield from _sni(at, host, generated=by_sni)
         if host == "*" and in_mesh:
             yield problem(at, "wildcard host * is not allowed for virtual services bound to the mesh gateway")
         if index in overlaps:
@@ -46,30 +45,33 @@ def refusals(service: istio.VirtualService) -> Iterator[FieldError]:
     for index, route in enumerate(spec.http):
         path = ("spec", "http", index)
         yield from _http_route(path, route, delegated=not spec.hosts)
-        if not at_gateway:
-            yield from _claims_without_gateway(path, route)
+        if in_mesh:
+            yield from _claims_without_gateway(path, route, spec.gateways)
     covered = HostSet(spec.hosts)
     for index, tls in enumerate(spec.tls):
-        yield from _tls_route(("spec", "tls", index), tls, spec.hosts, covered)
+        yield from _tls_route(("spec", "tls", index), tls, spec.hosts, covered, at_gateway=not in_mesh)
     for index, tcp in enumerate(spec.tcp):
         path = ("spec", "tcp", index)
         for number, match in enumerate(tcp.match):
-            if match.port:
-                yield from names.port((*path, "match", number, "port"), match.port)
-            for place, subnet in enumerate(match.destination_subnets):
-                yield from names.subnet((*path, "match", number, "destinationSubnets", place), subnet)
+            yield from _l4_match((*path, "match", number), match)
         if not tcp.route:
             yield required((*path, "route"), "TCP route is required")
         yield from _l4_destinations(path, tcp.route)
     yield from names.export_to(("spec", "exportTo"), spec.export_to, service.namespace)
 
 
+def _gateway_names(path: Path, gateways: Sequence[str]) -> Iterator[FieldError]:
+    """The webhook reads none of those behind the first without a namespace."""
+    for index, gateway in enumerate(gateways):
+        yield from _gateway_name((*path, index), gateway)
+        if "/" not in gateway:
+            return
+
+
 def _gateway_name(path: Path, gateway: str) -> Iterator[FieldError]:
     namespace, slash, name = gateway.partition("/")
-    if not slash:
-        # `name`, or the old `name.namespace.svc.cluster.local`.
-        if not all(names.is_label(label) for label in gateway.split(".")):
-            yield problem(path, f"invalid value for gateway name: {q(gateway)}")
+    if not slash:  # `name`, or the old `name.namespace.svc.cluster.local`
+        yield from names.domain(path, gateway)
     elif not namespace or not name:
         yield problem(path, "config namespace and gateway name cannot be empty")
     else:
@@ -94,17 +96,17 @@ def _http_route(path: Path, route: istio.HTTPRoute, *, delegated: bool) -> Itera
 
 
 def _http_shape(path: Path, route: istio.HTTPRoute, *, delegated: bool) -> Iterator[FieldError]:
-    """Which actions may be combined."""
+    """Which actions may be combined. The other clauses of a rule that delegates are not read."""
     redirect, direct = route.redirect is not None, route.direct_response is not None
-    name = route.name or "''"
-    if route.delegate is not None:
-        if delegated:
-            yield conflict((*path, "delegate"), "delegate HTTP route cannot contain delegate")
+    if route.delegate is not None and not delegated:
         if redirect:
-            yield conflict((*path, "redirect"), f"root HTTP route {name} must not specify redirect")
+            yield conflict((*path, "redirect"), f"root HTTP route {route.name} must not specify redirect")
         if route.route:
-            yield conflict((*path, "route"), f"root HTTP route {name} must not specify route")
-    elif not route.route and not redirect and not direct:
+            yield conflict((*path, "route"), f"root HTTP route {route.name} must not specify route")
+        return
+    if route.delegate is not None:
+        yield conflict((*path, "delegate"), "delegate HTTP route cannot contain delegate")
+    if not route.route and not redirect and not direct:
         yield required(path, "HTTP route, redirect or direct_response is required")
     for chosen, field, word in ((redirect, "redirect", "redirect"), (direct, "directResponse", "direct_response")):
         if not chosen:
@@ -138,26 +140,24 @@ def _http_match(path: Path, match: istio.HTTPMatchRequest) -> Iterator[FieldErro
         for name, one in several.items():
             if group != "queryParams":
                 yield from matched_name((*path, group, name), name)
-            yield from string_match((*path, group, name), group, one, may_be_empty=False)
+            if group != "withoutHeaders" or one.regex != "*":  # which stands for presence
+                yield from string_match((*path, group, name), group, one, may_be_empty=False)
     if match.port:
         yield from names.port((*path, "port"), match.port)
     yield from names.label_values((*path, "sourceLabels"), match.source_labels)
-    for index, gateway in enumerate(match.gateways):
-        yield from _gateway_name((*path, "gateways", index), gateway)
+    yield from _gateway_names((*path, "gateways"), match.gateways)
     if match.source_namespace and not names.is_label(match.source_namespace):
         message = f"sourceNamespace match {match.source_namespace} is invalid"
         yield problem((*path, "sourceNamespace"), message)
 
 
-def _claims_without_gateway(path: Path, route: istio.HTTPRoute) -> Iterator[FieldError]:
+def _claims_without_gateway(path: Path, route: istio.HTTPRoute, gateways: Sequence[str]) -> Iterator[FieldError]:
+    listed = " ".join(gateways)
     for index, match in enumerate(route.match):
         for group, several in (("headers", match.headers), ("withoutHeaders", match.without_headers)):
-            for name in several:
-                if name.startswith(_CLAIMS):
-                    message = (
-                        f"JWT claim based routing (key: {name}) is only supported for gateway, found no gateways: []"
-                    )
-                    yield problem((*path, "match", index, group, name), message)
+            for name in filter(is_claim, several):
+                message = f"JWT claim based routing (key: {name}) is only supported for gateway, "
+                yield problem((*path, "match", index, group, name), f"{message}found no gateways: [{listed}]")
 
 
 def _weights(path: Path, routes: Sequence[istio.HTTPRouteDestination | istio.RouteDestination]) -> Iterator[FieldError]:
@@ -179,7 +179,32 @@ def _destination(path: Path, destination: istio.Destination) -> Iterator[FieldEr
         yield from names.port((*path, "port", "number"), destination.port.number)
 
 
-def _tls_route(path: Path, route: istio.TLSRoute, hosts: tuple[str, ...], covered: HostSet) -> Iterator[FieldError]:
+def _sni(path: Path, host: str, *, generated: bool) -> Iterator[FieldError]:
+    """A host name. At gateways it may be one that Istio generates: ``outbound_.80_.subset_.a.example``."""
+    if not generated or not host.startswith("outbound_"):
+        yield from names.wildcard_domain(path, host)
+        return
+    parts = host.split("_", 3)
+    number = parts[1].strip(".") if len(parts) == 4 else ""
+    if not number.isdecimal():
+        yield problem(path, f"domain name {host} invalid, should follow 'outbound_.<port>_._.<host>' format")
+    else:
+        yield from names.port(path, int(number))
+        yield from names.wildcard_domain(path, parts[3].strip("."))
+
+
+def _l4_match(path: Path, match: istio.TLSMatchAttributes | istio.L4MatchAttributes) -> Iterator[FieldError]:
+    for place, subnet in enumerate(match.destination_subnets):
+        yield from names.subnet((*path, "destinationSubnets", place), subnet)
+    if match.port:
+        yield from names.port((*path, "port"), match.port)
+    yield from names.label_values((*path, "sourceLabels"), match.source_labels)
+    yield from _gateway_names((*path, "gateways"), match.gateways)
+
+
+def _tls_route(
+    path: Path, route: istio.TLSRoute, hosts: tuple[str, ...], covered: HostSet, *, at_gateway: bool
+) -> Iterator[FieldError]:
     if not route.match:
         yield required((*path, "match"), "TLS route must have at least one match condition")
     for index, match in enumerate(route.match):
@@ -187,17 +212,16 @@ def _tls_route(path: Path, route: istio.TLSRoute, hosts: tuple[str, ...], covere
         if not match.sni_hosts:
             yield required((*at, "sniHosts"), "TLS match must have at least one SNI host")
         for number, sni in enumerate(match.sni_hosts):
-            yield from names.wildcard_domain((*at, "sniHosts", number), sni)
+            if names.is_address(sni):
+                continue
+            yield from _sni((*at, "sniHosts", number), sni, generated=at_gateway)
             if not covered.covers(sni):
                 listed = ", ".join(hosts[:_LISTED]) + (", …" if len(hosts) > _LISTED else "")
                 message = (
                     f"SNI host {q(sni)} is not a compatible subset of any of the virtual service hosts: [{listed}]"
                 )
                 yield problem((*at, "sniHosts", number), message)
-        for place, subnet in enumerate(match.destination_subnets):
-            yield from names.subnet((*at, "destinationSubnets", place), subnet)
-        if match.port:
-            yield from names.port((*at, "port"), match.port)
+        yield from _l4_match(at, match)
     if not route.route:
         yield required((*path, "route"), "TLS route is required")
     yield from _l4_destinations(path, route.route)
@@ -212,6 +236,7 @@ def _l4_destinations(path: Path, routes: tuple[istio.RouteDestination, ...]) -> 
 def warnings(service: istio.VirtualService) -> Iterator[FieldError]:
     """Rules and matches that never apply, because an earlier one always does."""
     yield from _deprecated(service)
+    yield from _discouraged(service)
     if sum(max(1, len(route.match)) for route in service.spec.http) < 2:
         return
     first_use: dict[str, int] = {}
@@ -252,6 +277,31 @@ def _deprecated(service: istio.VirtualService) -> Iterator[FieldError]:
         abort = route.fault.abort if route.fault else None
         if abort and abort.http_status is None and abort.grpc_status is None and abort.http2_error is None:
             yield problem(("spec", "http", index, "fault", "abort"), "abort configured, but error type not set")
+
+
+def _discouraged(service: istio.VirtualService) -> Iterator[FieldError]:
+    spec = service.spec
+    for index, name in enumerate(spec.gateways):
+        if "/" in name:
+            continue
+        if "." in name:
+            first, second, *_ = name.split(".")
+            preferred = f'prefer the <namespace>/<name> format: "{second}/{first}"'
+            yield problem(("spec", "gateways", index), f"using legacy gatewayName format {q(name)}; {preferred}")
+        break
+    for index, route in enumerate(spec.http):
+        if route.direct_response and _LARGE < body_size(route.direct_response) <= MAX_BODY:
+            at = ("spec", "http", index, "directResponse", "body")
+            yield problem(at, "large direct_responses may impact control plane performance")
+    for index, tls in enumerate(spec.tls):
+        for number, match in enumerate(tls.match):
+            for place, sni in enumerate(match.sni_hosts):
+                if names.is_address(sni):
+                    message = (
+                        f"using an IP address ({q(sni)}) goes against SNI spec and most clients do not support this"
+                    )
+                    at = ("spec", "tls", index, "match", number, "sniHosts", place)
+                    yield problem(at, f"{message} and most clients do not support this")
 
 
 def _unused(path: Path, route: istio.HTTPRoute, index: int, why: str) -> FieldError:
