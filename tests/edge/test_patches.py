@@ -46,4 +46,4 @@ def test_patches_change_answers_and_what_envoy_lacks_is_refused_alone(up: Start,
     edge.wait(until=lambda: "x-lua: 1" in edge.curl("-i", "https://quay.example/").lower(), what="the filter runs")
     edge.wait(until=lambda: "stats.PluginConfig" in edge.log(), what="the refusal is told")
     assert re.search(r"patches\.yaml:21:7: error: .*istio\.stats", edge.log())
-    edge.wait(until=lambda: "[LG2044]" in edge.log(), what="the unreadable value is told")
+    edge.wait(until=lambda: "[LG2050]" in edge.log(), what="the unreadable value is told")

@@ -12,7 +12,7 @@ from lockgate.resources import core, istio
 from lockgate.resources.codes import policies as codes
 from lockgate.resources.faults import Fault, Origin
 
-CODES = (codes.UNSERVED_PATCH, codes.UNMATCHED_PATCH, codes.IDLE_LIMIT)
+CODES = (codes.REFUSED_PATCH, codes.UNSERVED_PATCH, codes.UNMATCHED_PATCH, codes.IDLE_LIMIT)
 
 
 def analyze(edge: Edge) -> Iterator[Fault]:
@@ -23,10 +23,13 @@ def analyze(edge: Edge) -> Iterator[Fault]:
             patches.setdefault(patch.origin, []).append((patch, gateway))
     if not patches:
         return
-    from lockgate.xds.gateway.patched import unreadable  # Envoy's types take a third of a second to import
+    from lockgate.xds.gateway.patched import mistake, unreadable  # Envoy's types take a third of a second to import
     from lockgate.xds.gateway.unmatched import unmatched
 
     for origin, places in patches.items():
+        if (reason := mistake(places[0][0])) is not None:
+            yield codes.REFUSED_PATCH.at(origin, reason=reason)
+            continue
         if (reason := unreadable(places[0][0])) is not None:
             yield codes.UNSERVED_PATCH.at(origin, reason=reason)
             continue

@@ -91,9 +91,40 @@ UNSERVED_PATCH = Code(
     "A patch of an EnvoyFilter that is not applied",
     message="the patch is not applied: {reason}",
     fix="correct the patch's value, or write the change with another kind",
-    what="The value of a patch cannot be read as the part of Envoy's configuration that `applyTo` names, or the patch "
-    "is for a part that has no place at this gateway.",
-    why="Requests here do not get what the patch adds or changes. Istio's webhook refuses a value that cannot be read.",
+    what="The patch is for a part that has no place at this gateway, such as the bootstrap of its Envoy, or adds a "
+    "listener without a port.",
+    why="Requests here do not get what the patch adds or changes.",
+    example="""
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: listener, namespace: istio-system}
+        spec:
+          configPatches:
+            - applyTo: LISTENER
+              match: {context: GATEWAY}
+              patch: {operation: ADD, value: {name: own}}
+        """,
+    instead="""
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: listener, namespace: istio-system}
+        spec:
+          configPatches:
+            - applyTo: LISTENER
+              match: {context: GATEWAY}
+              patch: {operation: ADD, value: {name: own, address: {socket_address: {port_value: 9090}}}}
+        """,
+)
+
+REFUSED_PATCH = Code(
+    "LG2050",
+    Severity.ERROR,
+    "A patch whose value Istio refuses",
+    message="Istio's webhook refuses the EnvoyFilter, because a patch's value is no part of Envoy's configuration: "
+    "{reason}",
+    fix="correct the patch's value",
+    what="The value of a patch cannot be read as the part of Envoy's configuration that `applyTo` names.",
+    why="The cluster does not take the EnvoyFilter at all: none of its patches applies. Here the others do.",
     example="""
         apiVersion: networking.istio.io/v1alpha3
         kind: EnvoyFilter

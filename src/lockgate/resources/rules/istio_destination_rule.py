@@ -106,7 +106,7 @@ def _blocks(path: Path, policy: istio.TrafficPolicy | istio.PortTrafficPolicy) -
     if policy.outlier_detection is not None:
         yield from _outliers((*path, "outlierDetection"), policy.outlier_detection)
     if policy.connection_pool is not None:
-        yield from _pool((*path, "connectionPool"), policy.connection_pool)
+        yield from pool((*path, "connectionPool"), policy.connection_pool)
     if policy.load_balancer is not None:
         yield from _balancer((*path, "loadBalancer"), policy.load_balancer)
     if policy.tls is not None:
@@ -130,7 +130,7 @@ def _outliers(path: Path, outliers: istio.OutlierDetection) -> Iterator[FieldErr
         yield conflict((*path, "consecutiveLocalOriginFailures"), message)
 
 
-def _pool(path: Path, pool: istio.ConnectionPoolSettings) -> Iterator[FieldError]:
+def pool(path: Path, pool: istio.ConnectionPoolSettings) -> Iterator[FieldError]:
     tcp, http = pool.tcp, pool.http
     if tcp is None and http is None:
         yield required(path, "connection pool must have at least one field")
@@ -140,6 +140,9 @@ def _pool(path: Path, pool: istio.ConnectionPoolSettings) -> Iterator[FieldError
             yield problem((*at, "maxConnections"), "max connections must be non-negative")
         yield from names.duration((*at, "connectTimeout"), tcp.connect_timeout)
         yield from names.duration((*at, "maxConnectionDuration"), tcp.max_connection_duration)
+        if tcp.tcp_keepalive is not None:
+            yield from names.duration((*at, "tcpKeepalive", "time"), tcp.tcp_keepalive.time)
+            yield from names.duration((*at, "tcpKeepalive", "interval"), tcp.tcp_keepalive.interval)
         if tcp.idle_timeout is not None and durations.nanoseconds(tcp.idle_timeout) is None:
             yield field_errors.invalid((*at, "idleTimeout"), tcp.idle_timeout, "must be a valid duration")
     if http is None:
@@ -195,6 +198,9 @@ def _hash(path: Path, hash: istio.ConsistentHash) -> Iterator[FieldError]:
             yield from _cookie_text((*at, "value"), attribute.value, _COOKIE_VALUE)
         if cookie.ttl is not None and cookie.ttl not in ("0s", "0"):  # a session cookie
             yield from names.duration((*path, "httpCookie", "ttl"), cookie.ttl)
+    if hash.minimum_ring_size and (hash.maglev is not None or hash.ring_hash is not None):
+        message = "only one of MinimumRingSize or Maglev/Ringhash can be specified"
+        yield conflict((*path, "minimumRingSize"), message)
     if hash.maglev is not None:
         size, at = hash.maglev.table_size, (*path, "maglev", "tableSize")
         if size == 0:

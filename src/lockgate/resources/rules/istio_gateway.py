@@ -111,10 +111,10 @@ def _tls_for(path: Path, protocol: str, tls: istio.ServerTLSSettings | None) -> 
             yield conflict(at, "server cannot have TLS settings for plain text HTTP ports")
     elif protocol not in _TLS and protocol in names.PROTOCOLS:
         yield conflict(at, "server cannot have TLS settings for non HTTPS/TLS ports")
-    yield from _tls(at, tls)
+    yield from server_tls(at, tls)
 
 
-def _tls(path: Path, tls: istio.ServerTLSSettings) -> Iterator[FieldError]:
+def server_tls(path: Path, tls: istio.ServerTLSSettings) -> Iterator[FieldError]:
     mode = tls.mode or "PASSTHROUGH"
     if mode == "ISTIO_MUTUAL":
         for field, what, value in (

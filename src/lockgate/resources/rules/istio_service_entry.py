@@ -77,7 +77,7 @@ def _resolution(spec: istio.ServiceEntrySpec) -> Iterator[FieldError]:
     if resolution == "DNS_ROUND_ROBIN" and len(spec.endpoints) > 1:
         message = "there must only be 0 or 1 endpoint for resolution mode DNS_ROUND_ROBIN"
         yield problem(path, message)
-    if resolution in ("DNS", "DNS_ROUND_ROBIN") and not spec.endpoints and spec.workload_selector is None:
+    if resolution in ("DNS", "DNS_ROUND_ROBIN") and not spec.endpoints:
         for index, host in enumerate(spec.hosts):
             if host.startswith("*"):
                 message = (

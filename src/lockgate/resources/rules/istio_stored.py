@@ -1,17 +1,21 @@
 """Istio's CRDs and webhook for kinds that are stored as written: `pkg/config/validation/validation.go`,
-ValidateSidecar and ValidateWorkloadGroup. What they say about TLS and connection pools is not among them."""
+ValidateSidecar and ValidateWorkloadGroup."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from lockgate.resources import field_errors, istio
 from lockgate.resources.field_errors import FieldError, Path, Reason
-from lockgate.resources.model import JsonObject
+from lockgate.resources.model import JsonObject, Model
+from lockgate.resources.rules import istio_destination_rule as destination_rule
+from lockgate.resources.rules import istio_gateway as gateway
 from lockgate.resources.rules import istio_names as names
-from lockgate.resources.rules.istio_names import problem, q, required
+from lockgate.resources.rules.istio_names import conflict, problem, q, required
+
+ModelT = TypeVar("ModelT", bound=Model)
 
 _UNIX: Final = "unix://"
 _HERE: Final = ("", "127.0.0.1", "0.0.0.0", "::1", "::")  # noqa: S104
@@ -39,10 +43,29 @@ def sidecar(given: istio.Sidecar) -> Iterator[FieldError]:
         path: Path = ("spec", "ingress", index)
         yield from _port(path, listener, ports)
         yield from _endpoint((*path, "defaultEndpoint"), _text(listener, "defaultEndpoint"))
+        if (tls := _read(istio.ServerTLSSettings, listener, "tls")) is not None:
+            yield from _ingress_tls((*path, "tls"), tls)
+        if (pool := _read(istio.ConnectionPoolSettings, listener, "connectionPool")) is not None:
+            yield from destination_rule.pool((*path, "connectionPool"), pool)
+    if (pool := _read(istio.ConnectionPoolSettings, spec, "inboundConnectionPool")) is not None:
+        yield from destination_rule.pool(("spec", "inboundConnectionPool"), pool)
     yield from _egress(_objects(spec, "egress"))
     policy = _object(spec, "outboundTrafficPolicy")
     if "egressProxy" in policy:
         yield from _egress_proxy(("spec", "outboundTrafficPolicy", "egressProxy"), policy)
+
+
+def _ingress_tls(path: Path, tls: istio.ServerTLSSettings) -> Iterator[FieldError]:
+    if tls.subject_alt_names:
+        yield conflict((*path, "subjectAltNames"), "sidecar: subjectAltNames is not supported in ingress tls")
+    if tls.https_redirect:
+        yield conflict((*path, "httpsRedirect"), "sidecar: httpsRedirect is not supported")
+    if tls.credential_name:
+        yield conflict((*path, "credentialName"), "sidecar: credentialName is not currently supported")
+    if tls.mode in ("ISTIO_MUTUAL", "AUTO_PASSTHROUGH"):
+        message = f"configuration is invalid: cannot set mode to {tls.mode} in sidecar ingress tls"
+        yield problem((*path, "mode"), message)
+    yield from gateway.server_tls(path, tls)
 
 
 def _incomplete(spec: JsonObject, listeners: str, field: str) -> Iterator[FieldError]:
@@ -202,6 +225,16 @@ def _of_crd(spec: JsonObject) -> Iterator[FieldError]:
         if not _HEADER.fullmatch(name := _text(header, "name")):
             at = (*path, "httpGet", "httpHeaders", index, "name")
             yield field_errors.invalid(at, name, "should match '^[-_A-Za-z0-9]+$'")
+
+
+def _read(model: type[ModelT], given: JsonObject, field: str) -> ModelT | None:
+    """A part with a model of its own; None if it is absent, or does not fit."""
+    if field not in given:
+        return None
+    try:
+        return model.model_validate(given[field])
+    except ValueError:
+        return None
 
 
 def _object(given: JsonObject, field: str) -> JsonObject:

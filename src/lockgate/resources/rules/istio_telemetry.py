@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from lockgate.resources import field_errors, istio
 from lockgate.resources.field_errors import FieldError, Path
+from lockgate.resources.istio.telemetry import TelemetryProvider
+from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules import istio_selectors
 from lockgate.resources.rules.istio_names import conflict, problem, required
 
@@ -14,8 +16,15 @@ def refusals(telemetry: istio.Telemetry) -> Iterator[FieldError]:
     spec = telemetry.spec
     for index, each in enumerate(spec.tracing):
         yield from _tracing(("spec", "tracing", index), each)
+    for index, log in enumerate(spec.access_logging):
+        yield from _providers(("spec", "accessLogging", index), log.providers)
     for index, metrics in enumerate(spec.metrics):
+        yield from _providers(("spec", "metrics", index), metrics.providers)
+        yield from names.duration(("spec", "metrics", index, "reportingInterval"), metrics.reporting_interval)
         for place, override in enumerate(metrics.overrides):
+            if override.match and override.match.custom_metric == "":
+                at = ("spec", "metrics", index, "overrides", place, "match", "customMetric")
+                yield required(at, "customMetric may not be empty")
             for name, tag in override.tag_overrides.items():
                 yield from _tag(("spec", "metrics", index, "overrides", place, "tagOverrides", name), tag)
     yield from istio_selectors.refusals(spec.selector, spec.target_ref, spec.target_refs)
@@ -31,7 +40,14 @@ def warnings(telemetry: istio.Telemetry) -> Iterator[FieldError]:
     yield from istio_selectors.warnings(spec.selector)
 
 
+def _providers(path: Path, providers: tuple[TelemetryProvider, ...]) -> Iterator[FieldError]:
+    for index, each in enumerate(providers):
+        if not each.name:
+            yield required((*path, "providers", index, "name"), "providers.name may not be empty")
+
+
 def _tracing(path: Path, tracing: istio.Tracing) -> Iterator[FieldError]:
+    yield from _providers(path, tracing.providers)
     sampled = tracing.random_sampling_percentage
     if sampled is not None and not 0 <= sampled <= 100:
         at = (*path, "randomSamplingPercentage")
@@ -41,6 +57,8 @@ def _tracing(path: Path, tracing: istio.Tracing) -> Iterator[FieldError]:
         at = (*path, "customTags", name)
         if not name:
             yield required(at, "tag name may not be empty")
+        if tag.literal is not None and not tag.literal.value:
+            yield required((*at, "literal", "value"), "literal tag value may not be empty")
         for field, source in (("environment", tag.environment), ("header", tag.header)):
             if source is not None and not source.name:
                 yield required((*at, field, "name"), f"{field} tag name may not be empty")

@@ -297,11 +297,9 @@ def _discouraged(service: istio.VirtualService) -> Iterator[FieldError]:
         for number, match in enumerate(tls.match):
             for place, sni in enumerate(match.sni_hosts):
                 if names.is_address(sni):
-                    message = (
-                        f"using an IP address ({q(sni)}) goes against SNI spec and most clients do not support this"
-                    )
-                    at = ("spec", "tls", index, "match", number, "sniHosts", place)
-                    yield problem(at, f"{message} and most clients do not support this")
+                    message = f"using an IP address ({q(sni)}) goes against SNI spec"
+                    sni_at: Path = ("spec", "tls", index, "match", number, "sniHosts", place)
+                    yield problem(sni_at, f"{message} and most clients do not support this")
 
 
 def _unused(path: Path, route: istio.HTTPRoute, index: int, why: str) -> FieldError:

@@ -49,14 +49,21 @@ def unreadable(patch: Patch) -> str | None:
     """Why a patch cannot be applied here."""
     if patch.apply_to in _UNSERVED:
         return f"applyTo {patch.apply_to} is not served here: {_UNSERVED[patch.apply_to]}"
-    if not patch.value:
+    if (reason := mistake(patch)) is not None:
+        return reason
+    if _adds_listener(patch) and not value_of(patch).address.socket_address.port_value:
+        return "the listener has no port in address.socketAddress.portValue"
+    return None
+
+
+def mistake(patch: Patch) -> str | None:
+    """Why Istio's webhook refuses a patch's value."""
+    if not patch.value or patch.apply_to in _UNSERVED:
         return None
     try:
-        value = value_of(patch)
+        value_of(patch)
     except Unreadable as error:
-        return f"its value is no part of Envoy's configuration: {error}"
-    if _adds_listener(patch) and not value.address.socket_address.port_value:
-        return "the listener has no port in address.socketAddress.portValue"
+        return str(error)
     return None
 
 
