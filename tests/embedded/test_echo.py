@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import sys
 
 import httpx
 import pytest
@@ -172,5 +173,22 @@ def test_a_deleted_service_is_no_longer_answered_for() -> None:
             async with httpx.AsyncClient(trust_env=False) as client:
                 assert (await client.get(f"http://{host}:{other}/")).status_code == 200
         await echo.stop()
+
+    asyncio.run(story())
+
+
+def test_workloads_apart_have_addresses_of_their_own() -> None:
+    async def story() -> None:
+        echo = Echo(TRUST.key_pair, apart=True)
+        try:
+            first, second = await echo.listen(WEB, workload="v1"), await echo.listen(WEB, workload="v2")
+            assert await echo.listen(WEB, workload="v2") == second
+            own = sys.platform == "linux"
+            assert (first[0], second[0]) == ("127.0.0.1", "127.1.0.1" if own else "127.0.0.1")
+            async with httpx.AsyncClient(trust_env=False) as client:
+                answer = await client.get(f"http://{second[0]}:{second[1]}/")
+            assert answer.json()["workload"] == "v2"
+        finally:
+            await echo.stop()
 
     asyncio.run(story())

@@ -11,8 +11,9 @@ import asyncio
 import html
 import json
 import socket
+import sys
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any, cast
@@ -67,7 +68,7 @@ class _Listener:
         self, sock: socket.socket, names: tuple[str, ...] | None, start: Callable[[_Listener], Awaitable[Server]]
     ) -> None:
         self.names = names
-        self.port: int = sock.getsockname()[1]
+        self.host, self.port = cast(tuple[str, int], sock.getsockname())
         self.socket = sock
         self._start = start
         self._server: asyncio.Task[Server] | None = None
@@ -93,11 +94,18 @@ class _Listener:
 
 
 class Echo:
-    """Listeners by Service port, opened on demand. `key_pair` makes a certificate, with its key, for DNS names."""
+    """Listeners by Service port, opened on demand. `key_pair` makes a certificate, with its key, for DNS names.
 
-    def __init__(self, key_pair: Callable[[Sequence[str]], KeyPair], host: str = "127.0.0.1") -> None:
+    With `apart`, the workloads behind a Service port have addresses of their own, as Pods have: a real istiod drops
+    an endpoint with the address of another one. Linux answers at all of 127.0.0.0/8.
+    """
+
+    def __init__(
+        self, key_pair: Callable[[Sequence[str]], KeyPair], host: str = "127.0.0.1", *, apart: bool = False
+    ) -> None:
         self._key_pair = key_pair
         self._host = host
+        self._apart = apart and sys.platform == "linux"
         # By Service, and by port and workload.
         self._listeners: dict[tuple[str, str], dict[tuple[int, str], _Listener]] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -121,15 +129,21 @@ class Echo:
         there = listeners.get(slot)
         if there is None or there.names != names:
             start = partial(self._serve, stands_for, workload)
-            listeners[slot] = now = _Listener(listen(self._host, 0), names, start)
+            listeners[slot] = now = _Listener(listen(self._host_of(slot, listeners), 0), names, start)
             if there is not None:
                 now.journal = there.journal
                 self._end(there)
             if datagrams:
                 now.datagrams, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-                    lambda: _Datagrams(stands_for, workload, now.journal), local_addr=(self._host, now.port)
+                    lambda: _Datagrams(stands_for, workload, now.journal), local_addr=(now.host, now.port)
                 )
-        return self._host, listeners[slot].port
+        return listeners[slot].host, listeners[slot].port
+
+    def _host_of(self, slot: tuple[int, str], known: Mapping[tuple[int, str], _Listener]) -> str:
+        if slot in known:
+            return known[slot].host
+        others = sum(port == slot[0] for port, _ in known)
+        return f"127.1.0.{others}" if self._apart and others else self._host
 
     async def _serve(self, stands_for: ServicePort, workload: str, listener: _Listener) -> Server:
         tls = None if listener.names is None else any_host_context(self._key_pair, listener.names)

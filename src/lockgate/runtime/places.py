@@ -15,6 +15,7 @@ from lockgate.dataplane.ads import AdsServer
 from lockgate.dataplane.desired import Rejection
 from lockgate.dataplane.refusals import EnvoyTrial
 from lockgate.edge.location import Place
+from lockgate.edge.options import ISTIOD
 from lockgate.embedded.acme import AcmeServer
 from lockgate.embedded.asgi import Application
 from lockgate.embedded.aws import AwsApi
@@ -133,7 +134,7 @@ class Places:
 
     async def _start_the_rest(self, console: Application | None) -> None:
         edge, ports = self._edge, self._edge.options.ports
-        self.echo = Echo(self.trust.key_pair)
+        self.echo = Echo(self.trust.key_pair, apart=ISTIOD in edge.options.controllers)
         self.until.push_async_callback(self.echo.stop)
         self.proxy = ForwardProxy(
             self.resolve, lambda: edge.proxied_ports, own=self._own_hosts, open_to_all=edge.options.open_proxy
