@@ -190,7 +190,16 @@ def test_a_policy_for_plan_has_no_write() -> None:
 
 
 def test_no_policy_has_a_write_of_load_balancing() -> None:
-    needs = iam.Needs("1", "eu-west-1", "shop", "prod", new_zones=("a",), web_acl=True, identity_role="/r", names=NAMES)
+    needs = iam.Needs(
+        "1",
+        "eu-west-1",
+        "shop",
+        "prod",
+        new_zones=("a",),
+        reads=("wafv2:GetWebACLForResource",),
+        identity_role="/r",
+        names=NAMES,
+    )
     for action in iam.actions(iam.policy(needs, destroy=True)):
         service, _, name = action.partition(":")
         assert service not in ("elasticloadbalancing", "ec2", "wafv2") or name.startswith(("Describe", "Get", "List"))

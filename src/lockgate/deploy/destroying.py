@@ -46,9 +46,9 @@ async def destroy(session: Session, plan: Plan, wanted: Destruction, progress: P
     try:
         for zone, changes in wanted.records:
             await work.delete_records(zone, changes)
-        for key in wanted.ingresses:
+        for key in wanted.balanced:
             await work.delete_object(key)
-        for key in wanted.ingresses:
+        for key in wanted.balanced:
             await work.wait_gone(key)
         for arn in wanted.load_balancers:
             await work.wait_balancer(arn)

@@ -7,7 +7,7 @@ without it fails.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -45,17 +45,19 @@ from lockgate.edge.options import Options
 from lockgate.edge.supply.hosts import zone_of
 from lockgate.errors import CommandError
 from lockgate.ingress.build import build
-from lockgate.ingress.changes import changes
+from lockgate.ingress.changes import addons, changes
+from lockgate.ingress.existing import Existing
 from lockgate.ingress.flags import controller
 from lockgate.ingress.group import Owned, assemble, ownership
 from lockgate.ingress.manifests import DEFAULTS
-from lockgate.ingress.references import lookups
+from lockgate.ingress.references import Lookup, lookups, service_lookups
 from lockgate.ingress.refusal import Refused as NotBuilt
-from lockgate.ingress.stack import GroupId
-from lockgate.ingress.world import Settings
+from lockgate.ingress.services.build import build as build_service
+from lockgate.ingress.services.ownership import has_resources, is_ours
+from lockgate.ingress.stack import GroupId, ServiceId, Stack, StackId
 from lockgate.loadbalancer.discovered import Discovered
 from lockgate.loadbalancer.elbv2 import UnknownShape
-from lockgate.loadbalancer.quotas import LOAD_BALANCERS, TARGET_GROUPS
+from lockgate.loadbalancer.quotas import LOAD_BALANCERS, NETWORK_LOAD_BALANCERS, TARGET_GROUPS
 from lockgate.resources import cert_manager, core, eks, istio, networking, workloads
 from lockgate.resources import elbv2 as bindings
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
@@ -87,6 +89,11 @@ READ: Final[tuple[type[Resource], ...]] = (
     istio.EnvoyFilter,
     istio.IstioOperator,
 )
+_LOOKUPS: Final = {
+    Lookup.VPC: "ec2:DescribeVpcs",
+    Lookup.TRUST_STORES: "elasticloadbalancing:DescribeTrustStores",
+    Lookup.WEB_ACLS: "wafv2:ListWebACLs",
+}
 _CORE: Final = {kind.KIND.kind for kind in READ if not kind.KIND.group}
 
 
@@ -359,7 +366,8 @@ class Observer:
         return {(each["namespace"], each["serviceAccount"]): each["roleArn"] for each in found}
 
     async def _groups(self, intent: Intent, seen: Seen) -> tuple[GroupSeen, ...]:
-        """The groups that an Ingress of the manifests is in, as the AWS Load Balancer Controller will build them."""
+        """The groups that an Ingress of the manifests is in, and the manifests' Services with a load balancer, as the
+        AWS Load Balancer Controller will build them."""
         arns = {each.reference: each.arn for each in self._chosen(intent, seen) if each.found}
         overlay = edges.overlaid(intent, seen, arns)
         settings = controller(overlay.all(workloads.Deployment), DEFAULTS).settings
@@ -379,7 +387,12 @@ class Observer:
             for group, members in sorted(groups.items())
             if any(each.key in written for each in members)
         ]
-        if not ours:
+        services = [
+            each
+            for each in overlay.all(core.Service)
+            if each.key in written and (is_ours(each, settings) or has_resources(each))
+        ]
+        if not (ours or services):
             return ()
         inventory = Inventory(self._account, cluster_name=settings.cluster_name)
         kubernetes = cast("Kubernetes", None)  # reading calls nothing of it
@@ -387,34 +400,75 @@ class Observer:
         reader = AccountReader(self._account, settings, vpc_id=seen.place.vpc_id)
         try:
             return tuple(
-                await asyncio.gather(*(self._group(group, members, site, reader, settings) for group, members in ours))
+                await asyncio.gather(
+                    *(self._group(group, members, site, reader) for group, members in ours),
+                    *(self._service(service, site, reader) for service in services),
+                )
             )
         except AwsError as error:
             raise _denied(error) from error
 
     async def _group(
-        self,
-        group_id: GroupId,
-        members: Iterable[networking.Ingress],
-        site: Site,
-        reader: AccountReader,
-        settings: Settings,
+        self, group_id: GroupId, members: Iterable[networking.Ingress], site: Site, reader: AccountReader
     ) -> GroupSeen:
+        existing = await self._existing(group_id, site)
+        objects, settings = site.cluster.objects, site.settings
         try:
-            existing = await site.inventory.of(group_id)
-        except (Unexpected, UnknownShape) as error:
-            raise Denied(str(error)) from error
-        try:
-            group = assemble(group_id, members, site.cluster.objects, settings)
-            account = await reader.choices(lookups(group, settings, existing.summary), existing)
-            built = build(group, site.cluster.objects, account, settings)
+            group = assemble(group_id, members, objects, settings)
         except NotBuilt as refused:
             return GroupSeen(group_id, None, existing, refused=refused.message)
+        wanted = lookups(group, settings, existing.summary)
+        account = await reader.choices(wanted, existing)
+        return await self._compared(group_id, lambda: build(group, objects, account, settings), wanted, existing, site)
+
+    async def _service(self, service: core.Service, site: Site, reader: AccountReader) -> GroupSeen:
+        id_ = ServiceId(service.namespace, service.name)
+        existing = await self._existing(id_, site)
+        wanted = service_lookups(service, existing.summary)
+        account = await reader.choices(wanted, existing)
+        services = site.cluster.objects.services
+        named = services[service.namespace, service.name]
+        return await self._compared(
+            id_, lambda: build_service(named, account, site.settings, services), wanted, existing, site
+        )
+
+    async def _existing(self, id_: StackId, site: Site) -> Existing:
+        try:
+            return await site.inventory.of(id_)
+        except (Unexpected, UnknownShape) as error:
+            raise Denied(str(error)) from error
+
+    async def _compared(
+        self,
+        id_: StackId,
+        made: Callable[[], Stack | NotBuilt],
+        wanted: Iterable[Lookup],
+        existing: Existing,
+        site: Site,
+    ) -> GroupSeen:
+        try:
+            built = made()
+        except NotBuilt as refused:
+            built = refused
+        reads = [_LOOKUPS[each] for each in sorted(wanted) if each in _LOOKUPS]
         if isinstance(built, NotBuilt):
-            return GroupSeen(group_id, None, existing, refused=built.message)
-        stack, existing, _ = await observe_addons(site, built, await observe_group(site, built, existing))
-        found = changes(stack, existing, settings, vpc_id=site.vpc_id)
-        return GroupSeen(group_id, stack, existing, found)
+            return GroupSeen(id_, None, existing, refused=built.message, reads=tuple(reads))
+        reads += [
+            action
+            for manages, action in (
+                (addons.manages_web_acl(built, site.settings), "wafv2:GetWebACLForResource"),
+                (addons.manages_protection(built, site.settings), "shield:GetSubscriptionState"),
+                (addons.manages_protection(built, site.settings), "shield:DescribeProtection"),
+                (addons.manages_capacity(built, site.settings), "elasticloadbalancing:DescribeCapacityReservation"),
+            )
+            if manages
+        ]
+        stack, existing, refused_read = await observe_addons(site, built, await observe_group(site, built, existing))
+        if refused_read is not None:
+            lacks = f"what an add-on of {id_} is, and whether it changes"
+            self._unread.append(Unread(refused_read.operation, refused_read.message, lacks))
+        found = changes(stack, existing, site.settings, vpc_id=site.vpc_id)
+        return GroupSeen(id_, stack, existing, found, reads=tuple(reads))
 
     async def _balancers(self, seen: Seen) -> Seen:
         """The load balancers of our groups, and those that our zones' records lead to, with all their settings."""
@@ -431,13 +485,13 @@ class Observer:
             raise _denied(error) from error
         arns = {each["LoadBalancerArn"] for each in listed if each["DNSName"].lower() in names}
         for group in seen.groups:
-            arns |= {balancer.arn for _, balancer in group.existing.balancers}
-            arns |= {balancer.arn for _, balancer in group.existing.networks}
+            arns |= {balancer.arn for balancer in group.existing.load_balancers}
         attached = {each["TargetGroupArn"] for each in groups if arns & set(each.get("LoadBalancerArns", ()))} | {
             found.reference for group in seen.groups for _, found in group.existing.target_groups
         }
         counts = {
             LOAD_BALANCERS: sum(each.get("Type") == "application" for each in listed),
+            NETWORK_LOAD_BALANCERS: sum(each.get("Type") == "network" for each in listed),
             TARGET_GROUPS: len(groups),
         }
         if not arns:

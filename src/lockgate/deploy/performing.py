@@ -43,8 +43,8 @@ from lockgate.deploy.shifting import Prober, Shifter
 from lockgate.deploy.waiting import FIRST_PAUSE, LAST_PAUSE, StepFailed, until
 from lockgate.dns.model import Records, RecordSet
 from lockgate.dns.plan import Change
-from lockgate.resources import cert_manager, networking
-from lockgate.resources.model import JsonObject, ObjectKey
+from lockgate.resources import cert_manager, core, networking
+from lockgate.resources.model import JsonObject, ObjectKey, Resource
 
 _SETTLE: Final = 60.0  # in which AWS may not know yet what was just made
 _TTL: Final = 300
@@ -300,17 +300,19 @@ class Performer:
             raise StepFailed(f"cert-manager does not issue {key}: {failed.message}")
         return "; ".join(reasons) or "cert-manager has not looked at it"
 
-    async def _ingress(self, key: ObjectKey) -> networking.Ingress:
-        raw = await self._cluster.get("networking.k8s.io/v1", "ingresses", key.name, key.namespace)
+    async def _front(self, key: ObjectKey) -> networking.Ingress | core.Service:
+        """An Ingress, or a Service with a load balancer."""
+        kind = networking.Ingress if key.kind == "Ingress" else core.Service
+        raw = await self._cluster.get(kind.KIND.api_version, kind.KIND.plural, key.name, key.namespace)
         if raw is None:
             raise StepFailed(f"{key} was deleted")
-        return networking.Ingress.model_validate(raw)
+        return kind.model_validate(raw)
 
     async def _balanced(self, key: ObjectKey) -> str:
-        ingress = await self._ingress(key)
-        names = [each.hostname for each in ingress.status.load_balancer.ingress if each.hostname]
+        front = await self._front(key)
+        names = [each.hostname for each in front.status.load_balancer.ingress if each.hostname]
         if not names:
-            return await self._event(ingress) or "the AWS Load Balancer Controller has not published it"
+            return await self._event(front) or "the AWS Load Balancer Controller has not published it"
         balancer = await self._balancer(names[0])
         if balancer is None:
             return f"AWS does not have {names[0]} yet"
@@ -319,11 +321,11 @@ class Performer:
             raise StepFailed(f"{names[0]} has failed: {state.get('Reason', '')}")
         return "" if state["Code"] == "active" else f"{names[0]} is {state['Code']}"
 
-    async def _event(self, ingress: networking.Ingress) -> str:
-        """The newest event about an Ingress, if it is a warning."""
-        events = await self._cluster.objects("v1", "events", namespace=ingress.namespace)
-        about = [each for each in events if (each.get("involvedObject") or {}).get("uid") == ingress.metadata.uid]
-        latest = max(about, key=_when, default=None)
+    async def _event(self, about: Resource) -> str:
+        """The newest event about an object, if it is a warning."""
+        listed = await self._cluster.objects("v1", "events", namespace=about.namespace)
+        events = [each for each in listed if (each.get("involvedObject") or {}).get("uid") == about.metadata.uid]
+        latest = max(events, key=_when, default=None)
         return f"{latest['reason']}: {latest['message']}" if latest and latest.get("type") == "Warning" else ""
 
     async def _balancer(self, dns_name: str) -> dict[str, Any] | None:
@@ -335,8 +337,8 @@ class Performer:
         return None
 
     async def _healthy(self, key: ObjectKey) -> str:
-        ingress = await self._ingress(key)
-        balancer = await self._balancer(ingress.status.load_balancer.ingress[0].hostname or "")
+        front = await self._front(key)
+        balancer = await self._balancer(front.status.load_balancer.ingress[0].hostname or "")
         if balancer is None:
             return "the load balancer is gone"
         groups = await self._account.list(

@@ -244,13 +244,24 @@ def _zones(
     names: Memo,
 ) -> tuple[HostedZone, ...]:
     """The hosted zones with the records that external-dns writes."""
+    desired = endpoints(with_host_names(objects, stacks, balancers, memo), names)
+    return memo.made(_recorded, desired, memo.stable("zones", list(supply.zones)))
+
+
+def with_host_names(objects: Objects, stacks: Stacks, balancers: Sequence[AnyLoadBalancer], memo: Memo) -> Objects:
+    """The objects with the DNS names that the controller will write into the statuses of Ingresses and Services."""
     published = memo.stable("published", _published(stacks, balancers, GroupId))
     of_services = memo.stable("published by Services", _published(stacks, balancers, ServiceId))
     ingresses = memo.made(_with_statuses, objects.view(networking.Ingress), published)
     services = memo.made(_with_service_statuses, objects.view(core.Service), of_services)
-    shown = objects.replacing(networking.Ingress, ingresses).replacing(core.Service, services)
-    desired = endpoints(shown, names)
-    return memo.made(_recorded, desired, memo.stable("zones", list(supply.zones)))
+    return objects.replacing(networking.Ingress, ingresses).replacing(core.Service, services)
+
+
+def stacks_of(edge: Edge) -> Stacks:
+    """What an edge of manifests was built from."""
+    memory = _memory(edge)
+    assert memory is not None, "its edge is of a cluster"
+    return memory.stacks
 
 
 def _recorded(desired: Sequence[Endpoint], zones: Sequence[SuppliedZone]) -> tuple[HostedZone, ...]:

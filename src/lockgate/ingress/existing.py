@@ -9,7 +9,7 @@ from typing import Any
 from lockgate.ingress.stack import LOAD_BALANCER, Permission
 from lockgate.ingress.world import ExistingLoadBalancer
 from lockgate.loadbalancer.model import LoadBalancer, Target, TargetGroup
-from lockgate.loadbalancer.network import NetworkLoadBalancer
+from lockgate.loadbalancer.network import AnyLoadBalancer, NetworkLoadBalancer
 from lockgate.resources import elbv2
 
 
@@ -75,6 +75,10 @@ class Existing:
     protection: Protection | None = None
     capacity_units: int = 0
     bindings: tuple[elbv2.TargetGroupBinding, ...] = ()
+
+    @property
+    def load_balancers(self) -> tuple[AnyLoadBalancer, ...]:
+        return tuple(each for _, each in (*self.balancers, *self.networks))
 
     @property
     def summary(self) -> ExistingLoadBalancer | None:

@@ -16,6 +16,7 @@ AS_OF: Final = "2026"
 _HOURS: Final = 730
 _LOAD_BALANCER: Final = 0.0225  # an hour
 _CAPACITY_UNIT: Final = 0.008  # an hour
+_NETWORK_UNIT: Final = 0.006  # an hour
 _ADDRESS: Final = 0.005  # an hour
 _ZONE: Final = 0.50
 _WEB_ACL: Final = 5.00
@@ -32,23 +33,17 @@ class Cost:
 
 def costs(stacks: Iterable[Stack], new_zones: Iterable[str]) -> Iterator[Cost]:
     for stack in stacks:
-        if stack.load_balancer is None:
-            continue
-        name = stack.load_balancer.name
-        units = stack.capacity_units or 0
-        yield Cost(f"load balancer {name}", _HOURS * _LOAD_BALANCER, f"{_HOURS} h × ${_LOAD_BALANCER}")
-        if units:
-            yield Cost(
-                f"{units} reserved capacity units", _HOURS * units * _CAPACITY_UNIT, f"{units} × ${_CAPACITY_UNIT}"
-            )
-        if stack.load_balancer.scheme == "internet-facing" and (zones := len(stack.load_balancer.subnets)):
-            yield Cost(
-                f"{zones} public IPv4 addresses", zones * _HOURS * _ADDRESS, f"one per zone × ${_ADDRESS} an hour"
-            )
-        if stack.network is not None:
-            yield Cost(
-                f"load balancer {stack.network.name}", _HOURS * _LOAD_BALANCER, f"{_HOURS} h × ${_LOAD_BALANCER}"
-            )
+        for balancer in (stack.load_balancer, stack.network):
+            if balancer is None:
+                continue
+            yield Cost(f"load balancer {balancer.name}", _HOURS * _LOAD_BALANCER, f"{_HOURS} h × ${_LOAD_BALANCER}")
+            if balancer.scheme == "internet-facing" and (zones := len(balancer.subnets)):
+                yield Cost(
+                    f"{zones} public IPv4 addresses", zones * _HOURS * _ADDRESS, f"one per zone × ${_ADDRESS} an hour"
+                )
+        if units := stack.capacity_units or 0:
+            price = _CAPACITY_UNIT if stack.load_balancer is not None else _NETWORK_UNIT
+            yield Cost(f"{units} reserved capacity units", _HOURS * units * price, f"{units} × ${price} an hour")
         if stack.web_acl is not None and stack.web_acl.arn:
             yield Cost("web ACL", _WEB_ACL, f"${_WEB_ACL:.2f}, plus $1 a rule")
     for zone in new_zones:

@@ -19,6 +19,7 @@ from lockgate.deploy.planning.seen import OWNER_LABEL, Acm, Seen
 from lockgate.dns.model import Records, Zone
 from lockgate.dns.plan import Change
 from lockgate.dns.plan import plan as plan_records
+from lockgate.ingress.stack import ServiceId
 from lockgate.resources.model import ObjectKey
 
 _KEPT: Final = frozenset({"Namespace", "CustomResourceDefinition"})
@@ -29,9 +30,10 @@ class Destruction:
     """Performed from the first field to the last. `kept` are sentences."""
 
     records: tuple[tuple[str, tuple[Change, ...]], ...]
-    ingresses: tuple[ObjectKey, ...]
+    balanced: tuple[ObjectKey, ...]
+    """Ingresses, and Services with a load balancer of their own."""
     load_balancers: tuple[str, ...]
-    """The ARNs that must be gone once the Ingresses are."""
+    """The ARNs that must be gone once those are."""
     objects: tuple[ObjectKey, ...]
     certificates: tuple[Acm, ...]
     validations: tuple[tuple[str, tuple[Change, ...]], ...]
@@ -40,14 +42,14 @@ class Destruction:
 
     @property
     def anything(self) -> bool:
-        parts = (self.records, self.ingresses, self.objects, self.certificates, self.validations, self.zones)
+        parts = (self.records, self.balanced, self.objects, self.certificates, self.validations, self.zones)
         return any(parts)
 
     def lines(self) -> Iterator[str]:
         for _, changes in self.records:
             for change in changes:
                 yield f"record {change.record_set.name.rstrip('.')} {change.record_set.type}"
-        yield from map(str, self.ingresses)
+        yield from map(str, self.balanced)
         yield from (f"load balancer {arn.rpartition('loadbalancer/')[2]}" for arn in self.load_balancers)
         yield from map(str, self.objects)
         yield from (f"ACM certificate {each.arn} for {', '.join(each.names)}" for each in self.certificates)
@@ -61,14 +63,20 @@ def destruction(intent: Intent, seen: Seen, choices: Sequence[Choice], own_zones
     edge = intent.name
     ours = [key for key, raw in seen.raw.items() if _label(raw) == edge]
     ordered = sorted(ours, key=rank, reverse=True)
+    services = {
+        ObjectKey("", "Service", each.group.namespace, each.group.name)
+        for each in seen.groups
+        if isinstance(each.group, ServiceId)
+    }
+    balanced = tuple(each for each in ordered if each.kind == "Ingress" or each in services)
     chosen = dict.fromkeys(each.found for each in choices if each.found is not None)
     certificates = tuple(each for each in chosen if each.ours)
     zones = tuple(each for each in seen.zones if each.id in own_zones)
     return Destruction(
         records=tuple(_records(seen, edge)),
-        ingresses=tuple(each for each in ordered if each.kind == "Ingress"),
+        balanced=balanced,
         load_balancers=tuple(_load_balancers(ours, seen)),
-        objects=tuple(each for each in ordered if each.kind != "Ingress" and each.kind not in _KEPT),
+        objects=tuple(each for each in ordered if each not in balanced and each.kind not in _KEPT),
         certificates=certificates,
         validations=tuple(_validations(seen, certificates)),
         zones=zones,
@@ -89,12 +97,13 @@ def _records(seen: Seen, edge: str) -> Iterator[tuple[str, tuple[Change, ...]]]:
 
 def _load_balancers(ours: Sequence[ObjectKey], seen: Seen) -> Iterator[str]:
     """Those of groups whose members are all the edge's: another member keeps its load balancer."""
-    names = {(each.namespace, each.name) for each in ours if each.kind == "Ingress"}
+    keys = set(ours)
     for group in seen.groups:
-        members = set(group.stack.members) if group.stack else {(group.group.namespace, group.group.name)}
-        if members <= names:
-            yield from (balancer.arn for _, balancer in group.existing.balancers)
-            yield from (balancer.arn for _, balancer in group.existing.networks)
+        members = group.stack.members if group.stack else ()
+        kind = ("", "Service") if isinstance(group.group, ServiceId) else ("networking.k8s.io", "Ingress")
+        names = members or ((group.group.namespace, group.group.name),)
+        if all(ObjectKey(*kind, *name) in keys for name in names):
+            yield from (balancer.arn for balancer in group.existing.load_balancers)
 
 
 def _validations(seen: Seen, certificates: Sequence[Acm]) -> Iterator[tuple[str, tuple[Change, ...]]]:

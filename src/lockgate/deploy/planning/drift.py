@@ -106,7 +106,7 @@ def _expiring(name: str, not_after: str, now: datetime, state: str) -> Row:
 
 def _balancers(plan: Plan) -> Iterator[Row]:
     for group in plan.seen.groups:
-        balancer = group.stack.load_balancer if group.stack else None
+        balancer = group.stack.outer if group.stack else None
         name = balancer.name if balancer else str(group.group)
         if group.refused:
             yield Row("load balancer", name, Verdict.DRIFT, group.refused)
@@ -114,7 +114,7 @@ def _balancers(plan: Plan) -> Iterator[Row]:
         if group.changes:
             more = f" and {len(group.changes) - 1} more" if len(group.changes) > 1 else ""
             yield Row("load balancer", name, Verdict.DRIFT, f"{group.changes[0]}{more}")
-        for _, there in group.existing.balancers:
+        for there in group.existing.load_balancers:
             found = next((each for each in plan.seen.balancers.all if each.arn == there.arn), None)
             targets = [
                 target for arn in (found.target_groups if found else ()) for target in plan.seen.health.get(arn, ())

@@ -14,7 +14,7 @@ from lockgate.dns.plan import Plan as RecordPlan
 from lockgate.dns.plan import plan as plan_records
 from lockgate.edge.edge import Certificate, Edge
 from lockgate.edge.endpoints import endpoints
-from lockgate.edge.from_manifests import from_plan
+from lockgate.edge.from_manifests import from_plan, stacks_of, with_host_names
 from lockgate.edge.from_state import from_state
 from lockgate.edge.location import Place
 from lockgate.edge.objects import Objects
@@ -22,9 +22,7 @@ from lockgate.edge.plan import Plan
 from lockgate.edge.supply import AcmCertificate, Supply
 from lockgate.edge.supply import Zone as NamedZone
 from lockgate.loadbalancer.network import AnyLoadBalancer
-from lockgate.resources import networking
 from lockgate.resources.memo import Memo
-from lockgate.resources.meta import LoadBalancerIngress, LoadBalancerStatus
 from lockgate.resources.model import Resource, kinds
 
 
@@ -76,20 +74,17 @@ def after(intent: Intent, seen: Seen, choices: Sequence[Choice], objects: Object
             memo=Memo(),
         )
     )
-    names = {each.name: each.dns_name for each in seen.balancers.all}
-    renamed = {each.dns_name: names[each.name] for each in made.load_balancers if each.name in names}
-    balancers = tuple(_named(each, renamed) for each in made.load_balancers)
-    ours = {each.name for each in balancers}
-    others = tuple(each for each in seen.balancers.all if each.name not in ours)
+    names = {(type(each), each.name): each.dns_name for each in seen.balancers.all}
+    balancers = tuple(
+        replace(each, dns_name=names.get((type(each), each.name), each.dns_name)) for each in made.load_balancers
+    )
+    ours = {(type(each), each.name) for each in balancers}
+    others = tuple(each for each in seen.balancers.all if (type(each), each.name) not in ours)
     return replace(
         made,
         load_balancers=(*balancers, *others),
         zones=_zones(intent, seen, objects, balancers, made),
     )
-
-
-def _named(balancer: AnyLoadBalancer, renamed: Mapping[str, str]) -> AnyLoadBalancer:
-    return replace(balancer, dns_name=renamed.get(balancer.dns_name, balancer.dns_name))
 
 
 def _zones(
@@ -131,17 +126,8 @@ def owner(edge: str) -> str:
 
 
 def with_statuses(objects: Objects, made: Edge, balancers: Sequence[AnyLoadBalancer]) -> Objects:
-    """The objects with the names that the controller will write into the status of Ingresses."""
-    names = {each.name: each.dns_name for each in balancers}
-    published = {member: names[name] for name, members in made.members.items() for member in members if name in names}
-    ingresses = []
-    for ingress in objects.all(networking.Ingress):
-        name = published.get((ingress.namespace, ingress.name))
-        if name is not None:
-            status = LoadBalancerStatus(ingress=(LoadBalancerIngress(hostname=name),))
-            ingress = ingress.model_copy(update={"status": ingress.status.model_copy(update={"load_balancer": status})})
-        ingresses.append(ingress)
-    return objects.adding(ingresses)
+    """The objects with the names that the controller will write into the status of Ingresses and Services."""
+    return with_host_names(objects, stacks_of(made), balancers, Memo())
 
 
 def is_alias_of(record_set: RecordSet, dns_name: str) -> bool:

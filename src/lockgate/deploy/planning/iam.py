@@ -40,7 +40,8 @@ class Needs:
     zones: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     new_zones: tuple[str, ...] = ()
-    web_acl: bool = False
+    reads: tuple[str, ...] = ()
+    """Actions that only some load balancers need: `seen.GroupSeen.reads`."""
     identity_role: str = ""
 
 
@@ -83,8 +84,8 @@ def _reads(needs: Needs) -> Iterable[dict[str, Any]]:
         [*(f"elasticloadbalancing:{each}" for each in _ELB), *(f"ec2:{each}" for each in _EC2)],
         ["*"],
     )
-    if needs.web_acl:
-        yield _allow("ReadWebAcls", ["wafv2:GetWebACLForResource", "wafv2:ListWebACLs"], ["*"])
+    if needs.reads:
+        yield _allow("ReadAddOns", needs.reads, ["*"])
 
 
 def _writes(needs: Needs) -> Iterable[dict[str, Any]]:

@@ -16,7 +16,14 @@ from lockgate.resources.faults import Fault, Origin, Severity
 from lockgate.resources.model import JsonObject, ObjectKey
 from lockgate.resources.reader import Document
 
-CERTIFICATE: Final = ("metadata", "annotations", "alb.ingress.kubernetes.io/certificate-arn")
+CERTIFICATES: Final = {
+    kind: ("metadata", "annotations", annotation)
+    for kind, annotation in (
+        ("Ingress", "alb.ingress.kubernetes.io/certificate-arn"),
+        ("Service", "service.beta.kubernetes.io/aws-load-balancer-ssl-cert"),
+    )
+}
+"""Where an object of a kind has the ARNs of its load balancer's certificates."""
 _PLACEHOLDERS: Final = frozenset({codes.PLACEHOLDER.id, codes.PLACEHOLDER_LEFT_OUT.id})
 
 
@@ -69,7 +76,7 @@ def _without_keys(document: Document) -> Document:
 
 
 def _is_certificate(fault: Fault) -> bool:
-    return isinstance(fault.origin, Origin) and fault.origin.path[:3] == CERTIFICATE
+    return isinstance(fault.origin, Origin) and fault.origin.path[:3] in CERTIFICATES.values()
 
 
 def labelled(manifest: JsonObject, name: str, arns: dict[str, str]) -> JsonObject:
@@ -79,8 +86,9 @@ def labelled(manifest: JsonObject, name: str, arns: dict[str, str]) -> JsonObjec
     for drop in ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation"):
         metadata.pop(drop, None)
     annotations = dict(metadata.get("annotations") or {})
-    if text := annotations.get(CERTIFICATE[2]):
+    *_, annotation = CERTIFICATES.get(manifest["kind"], ("",))
+    if text := annotations.get(annotation):
         parts = (each.strip() for each in str(text).split(","))
-        annotations[CERTIFICATE[2]] = ",".join(arns.get(each, each) for each in parts if each)
+        annotations[annotation] = ",".join(arns.get(each, each) for each in parts if each)
         metadata["annotations"] = annotations
     return {**{key: value for key, value in manifest.items() if key != "status"}, "metadata": metadata}

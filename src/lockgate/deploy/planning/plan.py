@@ -24,9 +24,7 @@ from lockgate.edge.objects import Objects
 from lockgate.edge.supply import Supply, supply
 from lockgate.ingress.flags import controller
 from lockgate.ingress.manifests import DEFAULTS
-from lockgate.ingress.services.ownership import is_ours
-from lockgate.ingress.world import Settings
-from lockgate.loadbalancer.network import AnyLoadBalancer
+from lockgate.ingress.stack import ServiceId
 from lockgate.resources import cert_manager as cm
 from lockgate.resources import core, networking, workloads
 from lockgate.resources.model import ObjectKey, Resource
@@ -76,16 +74,6 @@ class Plan:
     def changes(self) -> bool:
         """Whether `apply` would write anything, or the controller has still to."""
         return bool(self.todo) or any(group.changes for group in self.seen.groups)
-
-    @property
-    def unplanned(self) -> tuple[str, ...]:
-        """What the controller makes besides, which is in no other part of the plan."""
-        flags = Settings()
-        return tuple(
-            f"{service.key}: its network load balancer; its calls, records, cost and quotas are not in this plan"
-            for service in self.edge.objects.all(core.Service)
-            if is_ours(service, flags)
-        )
 
 
 def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
@@ -166,7 +154,7 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
                 releases=helm,
                 association=_association(overlay, seen, wishes),
                 validated=frozenset(each.reference for each in choices if _is_validated(each, seen)),
-                readiness=_readiness(intent, seen, overlay),
+                readiness=_readiness(intent, seen, overlay, _balanced(intent, seen, after)),
                 records=[
                     (zone.name, zone.id, tuple(change for group in records.changes[zone.id] for change in group))
                     for zone in zones
@@ -177,7 +165,7 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
                 record_shift=moved,
                 percent=wishes.progressive,
                 waited_certificates=_keys(intent, cm.Certificate),
-                waited_ingresses=[key for key in _keys(intent, networking.Ingress) if _is_member(key, after)],
+                waited_ingresses=_balanced(intent, seen, after),
             )
         ),
         objects,
@@ -283,15 +271,29 @@ def _is_validated(choice: Choice, seen: Seen) -> bool:
     return all((name.rstrip("."), value.rstrip(".")) in values for name, value in choice.found.records)
 
 
-def _readiness(intent: Intent, seen: Seen, overlay: Objects) -> Readiness:
+def _balanced(intent: Intent, seen: Seen, after: Edge) -> list[ObjectKey]:
+    """The Ingresses and Services that get a load balancer."""
+    services = {group.group for group in seen.groups if group.stack is not None and group.stack.network is not None}
+    return [
+        *(key for key in _keys(intent, networking.Ingress) if _is_member(key, after)),
+        *(key for key in _keys(intent, core.Service) if ServiceId(key.namespace, key.name) in services),
+    ]
+
+
+def _readiness(intent: Intent, seen: Seen, overlay: Objects, balanced: Sequence[ObjectKey]) -> Readiness:
     balancers = {each.dns_name.lower(): each for each in seen.balancers.all}
     certificates, made, healthy = set(), set(), set()
     for key in _keys(intent, cm.Certificate):
         if (found := overlay.get(cm.Certificate, key.namespace, key.name)) is not None and is_ready(found):
             certificates.add(key)
-    for key in _keys(intent, networking.Ingress):
-        ingress = overlay.get(networking.Ingress, key.namespace, key.name)
-        names = [each.hostname for each in ingress.status.load_balancer.ingress if each.hostname] if ingress else []
+    for key in balanced:
+        front: networking.Ingress | core.Service | None
+        if key.kind == "Ingress":
+            front = overlay.get(networking.Ingress, key.namespace, key.name)
+        else:
+            front = overlay.get(core.Service, key.namespace, key.name)
+        published = front.status.load_balancer.ingress if front else ()
+        names = [each.hostname for each in published if each.hostname]
         found_balancers = [balancers[name.lower()] for name in names if name.lower() in balancers]
         if not found_balancers or any(seen.states.get(each.arn) != "active" for each in found_balancers):
             continue
@@ -334,15 +336,14 @@ def _are_known(after: Edge, seen: Seen) -> bool:
 
 
 def _published(overlay: Objects, after: Edge) -> Objects:
-    by_name: dict[str, AnyLoadBalancer] = {each.name: each for each in after.load_balancers}
-    return edges.with_statuses(overlay, after, list(by_name.values()))
+    return edges.with_statuses(overlay, after, after.load_balancers)
 
 
 def _is_member(key: ObjectKey, after: Edge) -> bool:
     return any((key.namespace, key.name) in members for members in after.members.values())
 
 
-def _keys(intent: Intent, kind: type[cm.Certificate] | type[networking.Ingress]) -> list[ObjectKey]:
+def _keys(intent: Intent, kind: type[Resource]) -> list[ObjectKey]:
     return [each.key for each in intent.documents if isinstance(each.resource, kind)]
 
 
@@ -358,6 +359,6 @@ def _needs(
         zones=tuple(each.id for each in seen.zones),
         names=tuple(name for choice in choices for name in choice.names),
         new_zones=tuple(new_zones),
-        web_acl=any(group.stack is not None and group.stack.web_acl is not None for group in seen.groups),
+        reads=tuple(sorted({action for group in seen.groups for action in group.reads})),
         identity_role=role,
     )

@@ -9,7 +9,7 @@ from typing import Any, Final
 from lockgate.dns.model import Zone
 from lockgate.ingress.changes.change import Change
 from lockgate.ingress.existing import Existing
-from lockgate.ingress.stack import GroupId, Stack
+from lockgate.ingress.stack import Stack, StackId
 from lockgate.loadbalancer.discovered import Discovered
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
 
@@ -89,14 +89,16 @@ class DryRun:
 
 @dataclass(frozen=True, slots=True)
 class GroupSeen:
-    """A group of Ingresses: what the AWS Load Balancer Controller will build, what there is, and the changes that it
-    will make. Without `stack`, `refused` says why it builds nothing."""
+    """A group of Ingresses, or a Service: what the AWS Load Balancer Controller will build, what there is, and the
+    changes that it will make. Without `stack`, `refused` says why it builds nothing. `reads` are the IAM actions that
+    it took to find out, beyond those of every plan."""
 
-    group: GroupId
+    group: StackId
     stack: Stack | None
     existing: Existing
     changes: tuple[Change, ...] = ()
     refused: str = ""
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,6 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "findings": [each.diagnostic.as_json() for each in plan.findings],
         "problems": [asdict(each) for each in plan.problems],
         "misfits": list(plan.misfits),
-        "unplanned": list(plan.unplanned),
         "unread": [asdict(each) for each in plan.seen.unread],
         "cost": {
             "dollarsAMonth": round(sum(each.dollars for each in plan.costs), 2),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from lockgate.deploy.planning import cost, iam
@@ -47,7 +46,7 @@ def _sections(plan: Plan, style: Style, *, policy: bool) -> Iterator[tuple[str, 
     yield "Steps", _steps(plan, style)
     yield "Changes at once", iter(plan.abrupt)
     yield "Objects", (line for each in plan.objects for line in object_lines(each, style))
-    yield "What the AWS Load Balancer Controller will do", chain(_balancing(plan), plan.unplanned)
+    yield "What the AWS Load Balancer Controller will do", _balancing(plan)
     yield "Records", _records(plan, style)
     yield "Requests that change", _requests(plan, style)
     yield "Findings of check", (each.diagnostic.line() for each in plan.findings if each.severity.value != "info")
