@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +13,10 @@ from lockgate.deploy.planning.certificates import Choice, choose
 from lockgate.deploy.planning.objects import FieldChange, field_changes, merged, owner_of, rank, shown
 from lockgate.deploy.planning.seen import Acm
 from lockgate.deploy.planning.steps import Inputs, State, minutes, steps
-from lockgate.ingress.stack import GroupId, Stack
+from lockgate.ingress.stack import GroupId, ServiceId, Stack
 from lockgate.loadbalancer import quotas
-from lockgate.loadbalancer.model import LoadBalancer
+from lockgate.loadbalancer.model import Forward, LoadBalancer
+from lockgate.loadbalancer.network import NetworkListener, NetworkLoadBalancer
 from lockgate.resources.model import ObjectKey
 from lockgate.resources.workloads import Deployment
 
@@ -156,6 +158,11 @@ def stack(**more: Any) -> Stack:
     return Stack(GroupId("shop", "web"), load_balancer=LoadBalancer("k8s-web", (), {}, **more))
 
 
+SERVICE = Stack(
+    ServiceId("shop", "front"), network=NetworkLoadBalancer("k8s-front", (NetworkListener(443, Forward(())),), {})
+)
+
+
 def test_cost() -> None:
     made = list(cost.costs([stack(scheme="internet-facing", subnets=("a", "b"))], ["shop.example."]))
     assert [(each.what, round(each.dollars, 2)) for each in made] == [
@@ -164,6 +171,8 @@ def test_cost() -> None:
         ("hosted zone shop.example", 0.5),
     ]
     assert sum(each.dollars for each in cost.costs([stack()], [])) == pytest.approx(16.425)
+    (balancer, units) = cost.costs([replace(SERVICE, capacity_units=2)], [])
+    assert (balancer.what, round(units.dollars, 2)) == ("load balancer k8s-front", 8.76)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +188,13 @@ def test_quotas(existing: tuple[str, ...], count: int, used: int, near: bool, ex
     counts, each_limit = {quotas.LOAD_BALANCERS: count}, {quotas.LOAD_BALANCERS: 50}
     (found,) = limits.used([stack()], existing, counts, each_limit)
     assert (found.used, found.near, found.exceeded) == (used, near, exceeded)
+
+
+def test_quotas_of_network_load_balancers() -> None:
+    each_limit = {quotas.NETWORK_LOAD_BALANCERS: 50, quotas.LOAD_BALANCERS: 50, quotas.NETWORK_LISTENERS: 50}
+    counts = {quotas.NETWORK_LOAD_BALANCERS: 7, quotas.LOAD_BALANCERS: 1}
+    found = {each.name: each.used for each in limits.used([SERVICE, stack()], (), counts, each_limit)}
+    assert found == {quotas.NETWORK_LOAD_BALANCERS: 8, quotas.LOAD_BALANCERS: 2, quotas.NETWORK_LISTENERS: 1}
 
 
 NEEDS = iam.Needs("123456789012", "eu-west-1", "shop", "prod", zones=("Z1",), names=NAMES)

@@ -7,7 +7,7 @@ without it fails.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -241,11 +241,13 @@ class Observer:
     async def _dry_runs(self, intent: Intent, seen: Seen) -> dict[ObjectKey, DryRun]:
         arns = {each.reference: each.arn for each in self._chosen(intent, seen) if each.found}
         spaces = {key.name for key in seen.raw if key.kind == "Namespace"}
+        defined = set(_defined(intent))
         keys, tasks = [], []
         for document in intent.documents:
-            if document.key.namespace and document.key.namespace not in spaces:
-                continue  # the namespace is created first
             plural = plural_of(document.key, seen.served)
+            is_defined_first = plural is None and (document.key.group, document.key.kind) in defined
+            if is_defined_first or (document.key.namespace and document.key.namespace not in spaces):
+                continue  # the CRD or the namespace is created first
             keys.append(document.key)
             manifest = labelled(document.manifest, intent.name, arns)
             tasks.append(self._dry_run(manifest, plural, seen.raw.get(document.key)))
@@ -527,6 +529,14 @@ class Observer:
 
     def _chosen(self, intent: Intent, seen: Seen) -> list[Any]:
         return [choose(each.arn, each.names, seen.certificates) for each in intent.planned.supply.certificates]
+
+
+def _defined(intent: Intent) -> Iterator[tuple[str, str]]:
+    """Group and kind of the manifests' CustomResourceDefinitions."""
+    for document in intent.documents:
+        if document.key.kind == "CustomResourceDefinition":
+            spec = document.manifest.get("spec") or {}
+            yield str(spec.get("group", "")), str((spec.get("names") or {}).get("kind", ""))
 
 
 def _denied(error: AwsError) -> CommandError:

@@ -78,7 +78,7 @@ class Existing:
 
     @property
     def load_balancers(self) -> tuple[AnyLoadBalancer, ...]:
-        return tuple(each for _, each in (*self.balancers, *self.networks))
+        return (*(each for _, each in self.balancers), *(each for _, each in self.networks))
 
     @property
     def summary(self) -> ExistingLoadBalancer | None:

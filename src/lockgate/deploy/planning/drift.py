@@ -32,7 +32,8 @@ class Row:
 
 def urls(plan: Plan) -> list[str]:
     """One for each host that the edge serves: HTTPS where a load balancer listens for it."""
-    secure = any(each.protocol == "HTTPS" for one in plan.edge.application_load_balancers for each in one.listeners)
+    listeners = [each for one in plan.edge.load_balancers for each in one.listeners]
+    secure = any(each.protocol in ("HTTPS", "TLS") or each.port == 443 for each in listeners)
     hosts = plan.intent.planned.supply.hosts
     return [f"{'https' if secure else 'http'}://{host}/" for host in hosts if not host.startswith("*")]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
 
-from lockgate.deploy.planning.intent import Intent, labelled
+from lockgate.deploy.planning.intent import CERTIFICATES, Intent, labelled
 from lockgate.deploy.planning.seen import MANAGER, OWNER_LABEL, SHIFT_MANAGER, DryRun, Seen, managers
 from lockgate.resources.faults import Origin
 from lockgate.resources.model import JsonObject, ObjectKey
@@ -38,7 +38,8 @@ class FieldChange:
 @dataclass(frozen=True, slots=True)
 class ObjectChange:
     """`manifest` is what is sent. `foreign` names who made an object that is not this edge's: it is adopted first.
-    `refused` is the API server's reason. `local` as in `DryRun`."""
+    `refused` is the API server's reason. `local` as in `DryRun`. `awaits` is the object that is created first, and
+    without which the API server cannot check this one yet."""
 
     key: ObjectKey
     action: Action
@@ -49,13 +50,30 @@ class ObjectChange:
     refused: str = ""
     conflicts: tuple[tuple[str, str], ...] = ()
     local: bool = False
+    awaits: ObjectKey | None = None
+
+    @property
+    def level(self) -> int:
+        """Objects of one level are applied side by side."""
+        return _LAST if self.fronted else rank(self.key)[0]
+
+    @property
+    def fronted(self) -> bool:
+        """Whether a load balancer with certificates is made with it: an Ingress, or a Service that names some."""
+        path = CERTIFICATES.get(self.key.kind)
+        annotations = (self.manifest.get("metadata") or {}).get("annotations") or {}
+        return self.key.kind == "Ingress" or (path is not None and path[2] in annotations)
 
 
 def object_changes(intent: Intent, seen: Seen, arns: Mapping[str, str]) -> tuple[ObjectChange, ...]:
     """In the order in which they are applied."""
-    documents = sorted(intent.documents, key=lambda each: rank(each.key))
+    created = [each.key for each in intent.documents if each.key not in seen.raw]
+    found = [
+        _change(each.key, labelled(each.manifest, intent.name, dict(arns)), intent.name, seen, created)
+        for each in intent.documents
+    ]
     return (
-        *(_change(each.key, labelled(each.manifest, intent.name, dict(arns)), intent.name, seen) for each in documents),
+        *sorted(found, key=lambda each: (each.level, rank(each.key))),
         *(ObjectChange(key, Action.DELETE, {}, Origin(key)) for key in pruned(intent, seen)),
     )
 
@@ -74,13 +92,16 @@ def pruned(intent: Intent, seen: Seen) -> list[ObjectKey]:
 _NEVER_PRUNED: Final = frozenset({"Namespace", "CustomResourceDefinition", "Secret"})
 
 
-def _change(key: ObjectKey, manifest: JsonObject, edge: str, seen: Seen) -> ObjectChange:
+def _change(key: ObjectKey, manifest: JsonObject, edge: str, seen: Seen, created: Sequence[ObjectKey]) -> ObjectChange:
     origin, before = Origin(key), seen.raw.get(key)
     dry_run = seen.dry_runs.get(key)
+    awaits = _missing(dry_run.refused, key, created) if dry_run else None
+    if dry_run is not None and awaits is not None:
+        dry_run = DryRun(merged(before, manifest) if before else None, local=True)
     if before is None:
         refused = dry_run.refused if dry_run else ""
         fields = tuple(field_changes({}, shown(manifest), secret=key.kind == "Secret"))
-        return ObjectChange(key, Action.CREATE, manifest, origin, fields, refused=refused)
+        return ObjectChange(key, Action.CREATE, manifest, origin, fields, refused=refused, awaits=awaits)
     if dry_run is None:
         dry_run = DryRun(merged(before, manifest), local=True)
     foreign = owner_of(before, edge)
@@ -89,7 +110,17 @@ def _change(key: ObjectKey, manifest: JsonObject, edge: str, seen: Seen) -> Obje
     shifting = SHIFT_MANAGER in managers(before)  # a shift was not brought to its end
     action = Action.UPDATE if fields or dry_run.refused or dry_run.conflicts or shifting else Action.NONE
     return ObjectChange(
-        key, action, manifest, origin, fields, foreign, dry_run.refused, dry_run.conflicts, dry_run.local
+        key, action, manifest, origin, fields, foreign, dry_run.refused, dry_run.conflicts, dry_run.local, awaits
+    )
+
+
+def _missing(refused: str, key: ObjectKey, created: Sequence[ObjectKey]) -> ObjectKey | None:
+    """The object that an API server or a webhook does not find, if it is created before the one that it refuses."""
+    if "not found" not in refused:
+        return None
+    return next(
+        (each for each in created if f'"{each.name}" not found' in refused and each.kind in refused and each != key),
+        None,
     )
 
 
@@ -170,9 +201,10 @@ _ORDER: Final = (
     "Gateway",
 )
 _RANK: Final = {kind: number for number, kind in enumerate(_ORDER)}
+_LAST: Final = len(_ORDER) + 1
 
 
 def rank(key: ObjectKey) -> tuple[int, str, str, str]:
     """Kinds that others depend on come first, and Ingresses last, because with them a load balancer is made."""
-    at = len(_ORDER) + 1 if key.kind == "Ingress" else _RANK.get(key.kind, len(_ORDER))
+    at = _LAST if key.kind == "Ingress" else _RANK.get(key.kind, len(_ORDER))
     return at, key.kind, key.namespace, key.name

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from lockgate.check.findings import Finding
 from lockgate.check.outcome import outcome
 from lockgate.deploy.planning import cost, edges, iam, limits, problems, releases, versions
 from lockgate.deploy.planning.certificates import Choice, choose
 from lockgate.deploy.planning.intent import Intent
-from lockgate.deploy.planning.objects import ObjectChange, object_changes
+from lockgate.deploy.planning.objects import Action, ObjectChange, object_changes
 from lockgate.deploy.planning.problems import Problem
 from lockgate.deploy.planning.releases import Release
 from lockgate.deploy.planning.seen import Seen
@@ -29,6 +31,8 @@ from lockgate.resources import cert_manager as cm
 from lockgate.resources import core, networking, workloads
 from lockgate.resources.model import ObjectKey, Resource
 from lockgate.trace.difference import Difference, difference
+
+HASHED: Final = re.compile(r"k8s-[\w-]*-[0-9a-f]{10}")  # not one that an annotation gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,19 @@ class Plan:
     @property
     def todo(self) -> tuple[Step, ...]:
         return tuple(each for each in self.steps if each.state is State.TODO)
+
+    @property
+    def unknown_names(self) -> frozenset[str]:
+        """Names of AWS resources that hash the UID of a Service that is still to be created."""
+        new = {each.key for each in self.objects if each.action is Action.CREATE}
+        found = set()
+        for stack in (group.stack for group in self.seen.groups if group.stack is not None):
+            found |= {
+                each.name for each in stack.bindings if ObjectKey("", "Service", each.namespace, each.service) in new
+            }
+            if isinstance(stack.id, ServiceId) and ObjectKey("", "Service", stack.id.namespace, stack.id.name) in new:
+                found |= {each.name for each in (stack.network, stack.security_group) if each is not None}
+        return frozenset(each for each in found if HASHED.fullmatch(each))
 
     @property
     def changes(self) -> bool:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from lockgate.deploy.planning.certificates import Choice
 from lockgate.deploy.planning.objects import Action as Verb
-from lockgate.deploy.planning.objects import ObjectChange, rank
+from lockgate.deploy.planning.objects import ObjectChange
 from lockgate.deploy.planning.releases import Release
 from lockgate.deploy.planning.shifting import ObjectShift, RecordShift
 from lockgate.dns.plan import Change as RecordChange
@@ -239,7 +239,7 @@ def _cluster(given: Inputs, issued: Sequence[str]) -> Iterator[Step]:
     shifted = {each.key: each for each in given.shifts}
     applied = [each for each in given.objects if each.action is not Verb.DELETE]
     for level in _levels([each for each in applied if each.key not in shifted]):
-        after = [*before, *issued] if any(each.key.kind == "Ingress" for each in level) else before
+        after = [*before, *issued] if any(each.fronted for each in level) else before
         made = [_applied(change, after) for change in level]
         yield from made
         before = [each.id for each in made] or before
@@ -267,10 +267,10 @@ def _deletions(given: Inputs, after: Sequence[str]) -> Iterator[Step]:
 
 
 def _levels(objects: Sequence[ObjectChange]) -> Iterator[list[ObjectChange]]:
-    """Objects of one rank are applied in parallel."""
+    """Objects of one level are applied in parallel."""
     level: list[ObjectChange] = []
     for each in objects:
-        if level and rank(each.key)[0] != rank(level[0].key)[0]:
+        if level and each.level != level[0].level:
             yield level
             level = []
         level.append(each)

@@ -55,6 +55,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
             {"group": str(group.group), "changes": [change_as_json(each, locate) for each in group.changes]}
             for group in plan.seen.groups
         ],
+        "unknownNames": sorted(plan.unknown_names),
         "requests": difference_as_json(plan.requests, lambda origin: None, locate),
         "findings": [each.diagnostic.as_json() for each in plan.findings],
         "problems": [asdict(each) for each in plan.problems],
@@ -116,5 +117,6 @@ def _object(change: ObjectChange, locate: Locate) -> dict[str, Any]:
         "madeBy": change.foreign or None,
         "refused": change.refused or None,
         "conflicts": [{"field": field, "manager": manager} for field, manager in change.conflicts],
+        "awaits": str(change.awaits) if change.awaits else None,
         "dryRun": not change.local,
     }

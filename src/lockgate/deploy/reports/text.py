@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 from lockgate.deploy.planning import cost, iam
 from lockgate.deploy.planning.objects import Action, FieldChange, ObjectChange
-from lockgate.deploy.planning.plan import Plan
+from lockgate.deploy.planning.plan import HASHED, Plan
 from lockgate.deploy.planning.steps import State, minutes
 from lockgate.dns.model import Alias, RecordSet
 from lockgate.trace.difference import text as of_difference
@@ -89,7 +90,8 @@ def object_lines(change: ObjectChange, style: Style = plain) -> Iterator[str]:
         case Action.NONE:
             return
         case Action.CREATE:
-            yield style(f"+ {change.key}", "add")
+            later = f" (checked once {change.awaits} is there)" if change.awaits else ""
+            yield style(f"+ {change.key}{later}", "add")
         case Action.DELETE:
             yield style(f"- {change.key}", "remove")
         case Action.UPDATE:
@@ -116,12 +118,23 @@ def _value(value: Any) -> str:
 
 def _balancing(plan: Plan) -> Iterator[str]:
     known = {each.reference: each.arn or "(known after apply)" for each in plan.choices}
+    named = _naming(plan)
     for group in plan.seen.groups:
         for change in group.changes:
-            text = str(change)
+            text = named(str(change))
             for reference, arn in known.items():
                 text = text.replace(reference.rpartition(":")[2], arn.rpartition(":")[2])
             yield text
+
+
+def _naming(plan: Plan) -> Callable[[str], str]:
+    """Shows names that nobody knows yet as such."""
+    unknown = plan.unknown_names
+
+    def shown(match: re.Match[str]) -> str:
+        return f"{match[0][:-10]}(known after apply)" if match[0] in unknown else match[0]
+
+    return lambda text: HASHED.sub(shown, text)
 
 
 def _records(plan: Plan, style: Style) -> Iterator[str]:
@@ -147,12 +160,13 @@ def _requests(plan: Plan, style: Style) -> Iterator[str]:
     if plan.requests.is_equal:
         return
     shown = difference_as_json(plan.requests, lambda origin: None, plan.intent.planned.manifests.positions())
-    yield from of_difference.lines(shown, lambda text, role: style(text, role))
+    yield from map(_naming(plan), of_difference.lines(shown, lambda text, role: style(text, role)))
 
 
 def _cost(plan: Plan) -> Iterator[str]:
+    named = _naming(plan)
     for each in plan.costs:
-        yield f"${each.dollars:>7.2f} a month  {each.what} ({each.why})"
+        yield f"${each.dollars:>7.2f} a month  {named(each.what)} ({each.why})"
     if plan.costs:
         total = sum(each.dollars for each in plan.costs)
         yield f"${total:>7.2f} a month in total, without traffic: list prices of us-east-1, {cost.AS_OF}"
