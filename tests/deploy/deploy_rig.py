@@ -106,6 +106,9 @@ class Quiet:
     def noted(self, text: str) -> None:
         self.said.append(text)
 
+    def gone(self, text: str) -> None:
+        self.said.append(text)
+
     def done(self, step: object, seconds: float) -> None: ...
 
     def failed(self, step: object, reason: str) -> None:

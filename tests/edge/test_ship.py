@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.edge.conftest import ROOT, Start, Up
+from lockgate.deploy.destroying import destroy
+from lockgate.deploy.destroying import planned as destroyed
+from lockgate.errors import CommandError
+from tests.deploy.deploy_rig import Quiet
+from tests.edge import rights
+from tests.edge.conftest import PATIENCE, ROOT, Start, Up
 from tests.edge.shipping import calls, planned, ship, writes
 
 pytestmark = pytest.mark.edge
@@ -128,6 +135,53 @@ def test_a_field_that_somebody_else_took_is_a_conflict(shipped: Up) -> None:
     assert "problem" in ship(shipped, "apply", EDGE, "--yes", check=1).stderr
     ship(shipped, "apply", EDGE, "--yes", "--force-conflicts")
     assert planned(shipped, EDGE, check=0)["requests"]["equal"]
+
+
+# Asked before the certificate is issued and before the load balancer exists: `tests/deploy/test_permissions.py`.
+BEFORE = ("acm:DescribeCertificate", "ec2:DescribeRouteTables", "ec2:DescribeSubnets")
+
+
+def _actions(policy: dict[str, Any]) -> frozenset[str]:
+    return frozenset(action for each in policy["Statement"] for action in each["Action"])
+
+
+def test_each_denied_read_is_named_in_a_line(shipped: Up, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user with exactly the printed policy, and then without each of its actions. None is in it in vain."""
+    allowed = _actions(planned(shipped, EDGE, check=0)["iam"]["plan"])
+
+    async def run() -> None:
+        async with rights.limited(shipped, EDGE, allowed, monkeypatch) as session:
+            assert not (await session.plan()).changes
+            for action in sorted(allowed - set(DESTROY_READS)):
+                rights.denying(action)
+                try:
+                    said = [f"{each.what}: {each.why}" for each in (await session.plan()).seen.unread]
+                except CommandError as error:
+                    said = [str(error)]
+                assert rights.was_met() or action in BEFORE, action
+                assert not rights.was_met() or [each for each in said if action in each and "\n" not in each], said
+
+    asyncio.run(asyncio.wait_for(run(), PATIENCE))
+
+
+def test_each_denied_deletion_is_named_in_a_line(shipped: Up, monkeypatch: pytest.MonkeyPatch) -> None:
+    policies = planned(shipped, EDGE, check=0)["iam"]
+    allowed = _actions(policies["destroy"])
+    of_destroy = ("acm:DeleteCertificate", "acm:DescribeCertificate", "route53:ChangeResourceRecordSets")
+    assert allowed >= {*of_destroy, *DESTROY_READS}
+
+    async def run() -> None:
+        async with rights.limited(shipped, EDGE, allowed, monkeypatch) as session:
+            # The certificate goes last: until it does, the others need to be found.
+            for action in (*DESTROY_READS, *reversed(of_destroy)):
+                rights.denying(action)
+                with pytest.raises(CommandError, match=f"not authorized to perform: {action}"):
+                    await destroy(session, *await destroyed(session), Quiet())
+            rights.denying("")
+            await destroy(session, *await destroyed(session), Quiet())
+
+    asyncio.run(asyncio.wait_for(run(), 3 * PATIENCE))
+    ship(shipped, "apply", EDGE, "--yes")
 
 
 def test_destroy_leaves_nothing_behind_and_nothing_of_others_is_lost(shipped: Up) -> None:

@@ -43,7 +43,6 @@ from lockgate.dns.model import Alias, Zone
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
 from lockgate.edge.supply.hosts import zone_of
-from lockgate.errors import CommandError
 from lockgate.ingress.build import build
 from lockgate.ingress.changes import addons, changes
 from lockgate.ingress.existing import Existing
@@ -112,9 +111,15 @@ class Observer:
         self._unread: list[Unread] = []
 
     async def observe(self) -> tuple[Intent, Seen]:
-        """Raises `NoAccount`, `Denied`, `Unreachable`."""
+        """Raises `NoAccount`, `Denied`, `Failed`, `Unreachable`."""
         self._account.forget()
         self._unread = []
+        try:
+            return await self._observe()
+        except AwsError as error:
+            raise (Denied(error.message) if is_denied(error) else Failed(str(error))) from error
+
+    async def _observe(self) -> tuple[Intent, Seen]:
         place, zone_names = await asyncio.gather(self._place(), self._zone_names())
         intent = self._intent(place, zone_names)
         (served, resources, raw), zones, certificates, described, limits = await asyncio.gather(
@@ -275,10 +280,7 @@ class Observer:
 
     async def _zone_names(self) -> list[tuple[str, str]]:
         """Name and ID of the account's public zones."""
-        try:
-            listed = await self._account.list("route53", "list_hosted_zones", "HostedZones")
-        except AwsError as error:
-            raise _denied(error) from error
+        listed = await self._account.list("route53", "list_hosted_zones", "HostedZones")
         return [
             (each["Name"].rstrip("."), each["Id"].rpartition("/")[2])
             for each in listed
@@ -289,22 +291,16 @@ class Observer:
         """Those of the edge, with all their records."""
         used = {(each.name, each.zone_id) for each in intent.planned.supply.zones}
         wanted = [(name, id_) for name, id_ in names if {(name, id_), (name, None)} & used]
-        try:
-            return tuple(await asyncio.gather(*(read_zone(self._account, id_, name) for name, id_ in wanted)))
-        except AwsError as error:
-            raise _denied(error) from error
+        return tuple(await asyncio.gather(*(read_zone(self._account, id_, name) for name, id_ in wanted)))
 
     async def _certificates(self) -> tuple[Acm, ...]:
-        try:
-            listed = await self._account.list(
-                "acm",
-                "list_certificates",
-                "CertificateSummaryList",
-                CertificateStatuses=[*LIVE, "FAILED", "VALIDATION_TIMED_OUT"],
-                Includes={"keyTypes": list(KEY_TYPES)},
-            )
-        except AwsError as error:
-            raise _denied(error) from error
+        listed = await self._account.list(
+            "acm",
+            "list_certificates",
+            "CertificateSummaryList",
+            CertificateStatuses=[*LIVE, "FAILED", "VALIDATION_TIMED_OUT"],
+            Includes={"keyTypes": list(KEY_TYPES)},
+        )
         return tuple(await asyncio.gather(*map(self._certificate, listed)))
 
     async def _certificate(self, item: Any) -> Acm:
@@ -318,10 +314,7 @@ class Observer:
         )
         if found.status == "ISSUED" and not item.get("HasAdditionalSubjectAlternativeNames"):
             return found
-        try:
-            answer = await self._account.call("acm", "describe_certificate", CertificateArn=found.arn)
-        except AwsError as error:
-            raise _denied(error) from error
+        answer = await self._account.call("acm", "describe_certificate", CertificateArn=found.arn)
         described = answer["Certificate"]
         return replace(
             found,
@@ -347,23 +340,20 @@ class Observer:
     async def _identities(self, place: Place) -> dict[tuple[str, str], str]:
         if not (place.cluster and self._identity):
             return {}
-        try:
-            listed = await self._account.list(
-                "eks", "list_pod_identity_associations", "associations", clusterName=place.cluster
-            )
-            described = await asyncio.gather(
-                *(
-                    self._account.call(
-                        "eks",
-                        "describe_pod_identity_association",
-                        clusterName=place.cluster,
-                        associationId=each["associationId"],
-                    )
-                    for each in listed
+        listed = await self._account.list(
+            "eks", "list_pod_identity_associations", "associations", clusterName=place.cluster
+        )
+        described = await asyncio.gather(
+            *(
+                self._account.call(
+                    "eks",
+                    "describe_pod_identity_association",
+                    clusterName=place.cluster,
+                    associationId=each["associationId"],
                 )
+                for each in listed
             )
-        except AwsError as error:
-            raise _denied(error) from error
+        )
         found = (each["association"] for each in described)
         return {(each["namespace"], each["serviceAccount"]): each["roleArn"] for each in found}
 
@@ -400,15 +390,12 @@ class Observer:
         kubernetes = cast("Kubernetes", None)  # reading calls nothing of it
         site = Site(kubernetes, self._account, cache, inventory, settings, seen.place.vpc_id, lambda: datetime.now(UTC))
         reader = AccountReader(self._account, settings, vpc_id=seen.place.vpc_id)
-        try:
-            return tuple(
-                await asyncio.gather(
-                    *(self._group(group, members, site, reader) for group, members in ours),
-                    *(self._service(service, site, reader) for service in services),
-                )
+        return tuple(
+            await asyncio.gather(
+                *(self._group(group, members, site, reader) for group, members in ours),
+                *(self._service(service, site, reader) for service in services),
             )
-        except AwsError as error:
-            raise _denied(error) from error
+        )
 
     async def _group(
         self, group_id: GroupId, members: Iterable[networking.Ingress], site: Site, reader: AccountReader
@@ -480,11 +467,8 @@ class Observer:
             for record in zone.record_sets
             if isinstance(record.data, Alias)
         }
-        try:
-            listed = await self._account.list("elbv2", "describe_load_balancers", "LoadBalancers")
-            groups = await self._account.list("elbv2", "describe_target_groups", "TargetGroups")
-        except AwsError as error:
-            raise _denied(error) from error
+        listed = await self._account.list("elbv2", "describe_load_balancers", "LoadBalancers")
+        groups = await self._account.list("elbv2", "describe_target_groups", "TargetGroups")
         arns = {each["LoadBalancerArn"] for each in listed if each["DNSName"].lower() in names}
         for group in seen.groups:
             arns |= {balancer.arn for balancer in group.existing.load_balancers}
@@ -537,10 +521,6 @@ def _defined(intent: Intent) -> Iterator[tuple[str, str]]:
         if document.key.kind == "CustomResourceDefinition":
             spec = document.manifest.get("spec") or {}
             yield str(spec.get("group", "")), str((spec.get("names") or {}).get("kind", ""))
-
-
-def _denied(error: AwsError) -> CommandError:
-    return Denied(error.message) if is_denied(error) else Failed(str(error))
 
 
 def version_of(key: ObjectKey, served: Mapping[tuple[str, str], Served]) -> str:
