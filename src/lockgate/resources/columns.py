@@ -209,6 +209,16 @@ def event_source(event: JsonObject) -> str:
     return ", ".join(name for name in names if name)
 
 
+def event_first_seen(event: JsonObject) -> str:
+    """Of events.k8s.io, an event has only the time of its one occurrence, and a series for further ones."""
+    return str(event.get("firstTimestamp") or event.get("eventTime") or "")
+
+
+def event_last_seen(event: JsonObject) -> str:
+    of_series = (event.get("series") or {}).get("lastObservedTime")
+    return str(of_series or event.get("lastTimestamp") or event_first_seen(event))
+
+
 def event_count(event: JsonObject) -> int:
     return int((event.get("series") or {}).get("count") or event.get("count") or 1)
 

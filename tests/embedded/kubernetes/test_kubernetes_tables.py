@@ -16,7 +16,9 @@ from lockgate.embedded.kubernetes.patch import json_patch, merge_patch, strategi
 from lockgate.embedded.kubernetes.selectors import field_selector, label_selector
 from lockgate.embedded.kubernetes.server_side_apply import Manager, apply, record_update
 from lockgate.embedded.kubernetes.tables import age
+from lockgate.embedded.kubernetes.tables import rows as table_rows
 from lockgate.embedded.kubernetes.topology import OfSchema
+from lockgate.resources import core
 from lockgate.resources.field_errors import field_name
 from lockgate.resources.model import JsonObject, Kind
 from lockgate.resources.status import ApiError
@@ -222,3 +224,22 @@ def test_jsonpath(path: str, value: object) -> None:
         "status": {"conditions": [{"type": "Issuing", "status": "False"}, {"type": "Ready", "status": "True"}]},
     }
     assert first(path, body) == value
+
+
+@pytest.mark.parametrize(
+    ("times", "shown"),
+    [
+        ({"firstTimestamp": "2026-01-02T03:00:00Z", "lastTimestamp": "2026-01-02T03:04:00Z"}, "5s"),
+        ({"eventTime": "2026-01-02T03:03:35.000000Z"}, "30s"),
+        (
+            {"eventTime": "2026-01-02T03:00:00Z", "series": {"count": 3, "lastObservedTime": "2026-01-02T03:04:03Z"}},
+            "2s",
+        ),
+        ({}, "<unknown>"),
+    ],
+)
+def test_when_an_event_was_seen_last(times: JsonObject, shown: str) -> None:
+    event = {"metadata": {"name": "e"}, "involvedObject": {"kind": "Pod", "name": "p"}, **times}
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    (row,) = table_rows(core.Event.KIND, [event], include="None", now=now)
+    assert row["cells"][0] == shown
