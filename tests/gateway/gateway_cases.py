@@ -241,6 +241,17 @@ def filters(gateway: model.Gateway) -> list[str]:
     return named
 
 
+def metrics(gateway: model.Gateway) -> dict[str, list[str]]:
+    """What Telemetries change of each family of metrics."""
+    return {
+        family: [
+            *(["disabled"] if change.disabled else []),
+            *(f"no {name}" if value is None else f"{name}={value}" for name, value in change.tags),
+        ]
+        for family, change in gateway.telemetry.metrics
+    }
+
+
 def hosts(configuration: model.RouteConfiguration) -> dict[str, Any]:
     return {
         f"{host.name} {' '.join(host.domains)}{' -> https' if host.require_tls else ''}": [
@@ -364,6 +375,7 @@ __all__ = [
     "limited",
     "listeners",
     "load",
+    "metrics",
     "outcome",
     "request",
     "ruled",

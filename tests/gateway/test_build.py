@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_cases import CASES, Case, filters, hosts, limited, listeners, load, outcome, request, ruled
+from gateway_cases import CASES, Case, filters, hosts, limited, listeners, load, metrics, outcome, request, ruled
 from gateway_tokens import NOW
 
 from lockgate.gateway.model import Endpoint
@@ -65,6 +65,8 @@ def test_row(case: Case) -> None:
         assert filters(gateway) == wanted
     if (wanted := expected.pop("telemetry", None)) is not None:
         _check_parts(gateway.telemetry, wanted)
+    if (wanted := expected.pop("metrics", None)) is not None:
+        assert metrics(gateway) == wanted
     codes = expected.pop("faults", [])
     assert sorted(fault.code.id for fault in built.faults) == sorted(codes), built.faults
     assert not expected, f"words that this table does not know: {list(expected)}"

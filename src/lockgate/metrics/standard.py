@@ -17,6 +17,7 @@ BOUNDS: Final = (
     *(300_000, 600_000, 1_800_000, 3_600_000),
 )
 _LE: Final = (*(f"{bound:g}" if bound < 1 else str(bound) for bound in BOUNDS), "+Inf")
+COUNT: Final = "istio_requests_total"
 _HISTOGRAMS: Final = {
     "istio_request_duration_milliseconds": "durations",
     "istio_request_bytes": "received",
@@ -30,29 +31,36 @@ _COUNTERS: Final = {
 }
 
 
+OF_REQUESTS: Final = frozenset({COUNT, *_HISTOGRAMS})
+OF_CONNECTIONS: Final = frozenset(_COUNTERS)
+
+
 class Totals:
     """The metrics' current values, by labels. Of further labels than `limit`, `dropped` counts the requests and
-    connections."""
+    connections. A Telemetry may leave out `families`."""
 
     def __init__(self, limit: int = 1000) -> None:
         self.dropped = 0
         self._limit = limit
         self._requests: dict[Labels, Requests] = {}
         self._connections: dict[Labels, Connections] = {}
+        self._families: dict[Labels, frozenset[str]] = {}
         self._changed: set[Labels] = set()
 
-    def add_requests(self, labels: Labels, more: Requests) -> None:
+    def add_requests(self, labels: Labels, more: Requests, families: frozenset[str] = OF_REQUESTS) -> None:
         if labels not in self._requests and len(self) >= self._limit:
             self.dropped += more.count
             return
         self._requests[labels] = self._requests.get(labels, Requests()) + more
+        self._families[labels] = self._families.get(labels, frozenset()) - OF_REQUESTS | families
         self._changed.add(labels)
 
-    def add_connections(self, labels: Labels, more: Connections) -> None:
+    def add_connections(self, labels: Labels, more: Connections, families: frozenset[str] = OF_CONNECTIONS) -> None:
         if labels not in self._connections and len(self) >= self._limit:
             self.dropped += more.opened
             return
         self._connections[labels] = self._connections.get(labels, Connections()) + more
+        self._families[labels] = self._families.get(labels, frozenset()) - OF_CONNECTIONS | families
         self._changed.add(labels)
 
     def __len__(self) -> int:
@@ -80,13 +88,18 @@ class Totals:
         return "".join(f"{line}\n" for line in lines)
 
     def _values(self, labels: Labels) -> Iterator[tuple[Name, float]]:
+        families = self._families[labels]
         if requests := self._requests.get(labels):
-            yield Name("istio_requests_total"), requests.count
+            if COUNT in families:
+                yield Name(COUNT), requests.count
             for metric, of in _HISTOGRAMS.items():
+                if metric not in families:
+                    continue
                 yield from _histogram(metric, getattr(requests, of))
         if connections := self._connections.get(labels):
-            for metric, of in _COUNTERS.items():
-                yield Name(metric), getattr(connections, of)
+            yield from (
+                (Name(metric), getattr(connections, of)) for metric, of in _COUNTERS.items() if metric in families
+            )
 
 
 def _histogram(metric: str, values: Distribution) -> Iterator[tuple[Name, float]]:

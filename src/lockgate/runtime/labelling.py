@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from lockgate.controllers.istiod import Istiod
 from lockgate.controllers.kubernetes import Kubernetes
@@ -11,7 +11,8 @@ from lockgate.gateway.standard_metrics import Destinations, destinations, peer, 
 from lockgate.loadbalancer import standard_metrics as of_load_balancers
 from lockgate.metrics.flows import Counts, Flow
 from lockgate.metrics.labels import NOBODY, NOWHERE, Peer, Report
-from lockgate.metrics.standard import Totals
+from lockgate.metrics.overrides import Override, split
+from lockgate.metrics.standard import OF_CONNECTIONS, OF_REQUESTS, Totals
 from lockgate.resources import core, istio
 
 LOAD_BALANCERS = "alb"  # the node of load balancers
@@ -34,10 +35,12 @@ class Labelling:
             self._look_up()
         for flow, requests in new.requests.items():
             for each in self._reports(flow):
-                totals.add_requests(each.request(flow), requests)
+                for labels, families in split(each.request(flow), flow, OF_REQUESTS, self._changes(flow)).items():
+                    totals.add_requests(labels, requests, families)
         for flow, connections in new.connections.items():
             for each in self._reports(flow):
-                totals.add_connections(each.connection(flow), connections)
+                for labels, families in split(each.connection(flow), flow, OF_CONNECTIONS, self._changes(flow)).items():
+                    totals.add_connections(labels, connections, families)
 
     async def show_load_balancers(self, listeners: Iterable[str]) -> None:
         """Creates the objects that Kiali looks up for these listeners' load balancers."""
@@ -51,6 +54,11 @@ class Labelling:
     def _namespace(self) -> str:
         """That of the gateway: load balancers are drawn beside it."""
         return next((each.namespace for each in self._gateways.values()), "default")
+
+    def _changes(self, flow: Flow) -> Mapping[str, Override]:
+        """What Telemetries change of the metrics of a gateway."""
+        proxy = self._istiod.proxies.get(flow.node)
+        return dict(proxy.gateway.telemetry.metrics) if proxy and proxy.gateway else {}
 
     def _reports(self, flow: Flow) -> Iterator[Report]:
         known = self._destinations

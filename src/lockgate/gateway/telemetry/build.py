@@ -1,4 +1,4 @@
-"""Builds a workload's access logs and traces.
+"""Builds a workload's access logs, traces and metrics.
 
 At most three Telemetries apply: the oldest of the root namespace without a selector, the oldest of the workload's
 namespace without one, and the oldest that selects the workload. A later one overrides what an earlier one says of a
@@ -20,6 +20,7 @@ from lockgate.gateway.policies.attach import age, applies, targets_of
 from lockgate.gateway.providers import Unusable, named, service
 from lockgate.gateway.registry import Hosts
 from lockgate.gateway.telemetry.formats import TEXT, of_mesh, of_provider
+from lockgate.gateway.telemetry.metrics import overrides
 from lockgate.gateway.telemetry.model import (
     AccessLog,
     FileLog,
@@ -51,7 +52,8 @@ def telemetry(
     faults: list[Fault] = []
     logs = tuple(_logs(applying, mesh, hosts, faults))
     unmatched = mesh.config.get("disableEnvoyListenerLog") is not True
-    return Telemetry(logs, unmatched, _tracing(applying, mesh, proxy, faults)), tuple(faults)
+    changed = overrides(applying, mesh, _default(mesh, "metrics"), faults)
+    return Telemetry(logs, unmatched, _tracing(applying, mesh, proxy, faults), changed), tuple(faults)
 
 
 def applicable(objects: Iterable[istio.Telemetry], workload: Workload, root: str) -> Iterator[istio.Telemetry]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from lockgate.gateway.telemetry.formats import LogFormat
+from lockgate.metrics.overrides import Override
 from lockgate.resources.faults import Origin
 
 
@@ -101,6 +102,7 @@ class Telemetry:
     access_logs: tuple[AccessLog, ...] = ()
     unmatched: bool = True
     tracing: Tracing | None = None
+    metrics: tuple[tuple[str, Override], ...] = ()  # what changes, by family
 
     @property
     def services(self) -> tuple[tuple[str, int, Origin | None], ...]:

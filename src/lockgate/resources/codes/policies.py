@@ -247,6 +247,33 @@ UNUSABLE_TELEMETRY = Code(
         """,
 )
 
+UNKNOWN_TAG = Code(
+    "LG2051",
+    Severity.WARNING,
+    "A label of metrics that is not evaluated",
+    message="the label {tag} of the gateway's metrics keeps its value here: {value} is not evaluated",
+    fix="write a text such as `\"'edge'\"`, or `response.code`, `xds.cluster_name` or `upstream.address`",
+    what="A Telemetry sets a label of Istio's metrics to an expression (CEL) about each request. Here requests are "
+    "counted by the way that they took, so only what is known of the way can be evaluated.",
+    why="Queries for the label find nothing here, or its standard value.",
+    example="""
+        apiVersion: telemetry.istio.io/v1
+        kind: Telemetry
+        metadata: {name: metrics, namespace: istio-system}
+        spec: {metrics: [{providers: [{name: prometheus}], overrides: [{tagOverrides: {host: {value: request.host}}}]}]}
+        """,
+    instead="""
+        apiVersion: telemetry.istio.io/v1
+        kind: Telemetry
+        metadata: {name: metrics, namespace: istio-system}
+        spec: {metrics: [{providers: [{name: prometheus}], overrides: [{tagOverrides: {side: {value: "'edge'"}}}]}]}
+        """,
+)
+UNKNOWN_METRIC = UNKNOWN_TAG.variant(
+    message="the gateway has no metric {metric} here, so nothing of it changes",
+    fix="name one of Istio's standard metrics without its prefix, such as requests_total",
+)
+
 UNLOADED_MODULE = Code(
     "LG2046",
     Severity.WARNING,

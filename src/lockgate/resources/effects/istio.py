@@ -312,6 +312,9 @@ ROWS = (
             "",
             "spec.selector.matchLabels",
             "spec.accessLogging.{match.mode,providers.name,disabled,filter.expression}",
+            "spec.metrics.providers.name",
+            "spec.metrics.overrides.match.{metric,customMetric,mode}",
+            "spec.metrics.overrides.{disabled,tagOverrides.*.operation,tagOverrides.*.value}",
         ),
         accepted(
             "spec.tracing.{match.mode,providers.name}",
@@ -323,11 +326,8 @@ ROWS = (
             noticed=True,
         ),
         accepted(
-            "spec.metrics.providers.name",
-            "spec.metrics.overrides.match.{metric,customMetric,mode}",
-            "spec.metrics.overrides.{disabled,tagOverrides.*.operation,tagOverrides.*.value}",
             "spec.metrics.reportingInterval",
-            because="the gateway's requests are counted as by default here, with all of Istio's own labels",
+            because="Istio reads it for TCP connections of long life, which count here when they end",
             noticed=True,
         ),
         accepted(
@@ -404,7 +404,7 @@ ROWS = (
             f"{_VALUES}.gateways.*.{{ipFamilies,ipFamilyPolicy,externalIPs}}",
             f"{MESH}.{{rootNamespace,connectTimeout,h2UpgradePolicy,trustDomain,trustDomainAliases}}",
             f"{MESH}.{{accessLogFile,accessLogFormat,accessLogEncoding,disableEnvoyListenerLog}}",
-            f"{MESH}.defaultProviders.accessLogging",
+            f"{MESH}.defaultProviders.{{accessLogging,metrics}}",
             f"{MESH}.default{{VirtualService,DestinationRule,Service}}ExportTo.**",
             f"{MESH}.defaultHttpRetryPolicy.**",
             f"{MESH}.pathNormalization.normalization",
