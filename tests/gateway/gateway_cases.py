@@ -22,6 +22,7 @@ from lockgate.gateway.workload import workload
 from lockgate.resources import core, istio
 from lockgate.resources.model import Resource
 from lockgate.resources.model import kinds as registered
+from lockgate.xds.gateway.unmatched import unmatched
 
 CASES = Path(__file__).parents[1] / "cases" / "gateway"
 
@@ -252,6 +253,15 @@ def metrics(gateway: model.Gateway) -> dict[str, list[str]]:
     }
 
 
+def patched(gateway: model.Gateway) -> list[int]:
+    """The places of an EnvoyFilter's patches that change something."""
+    return [
+        int(patch.origin.path[2])
+        for patch in gateway.patches
+        if patch.origin and unmatched(patch, gateway, gateway.clusters) is None
+    ]
+
+
 def hosts(configuration: model.RouteConfiguration) -> dict[str, Any]:
     return {
         f"{host.name} {' '.join(host.domains)}{' -> https' if host.require_tls else ''}": [
@@ -377,6 +387,7 @@ __all__ = [
     "load",
     "metrics",
     "outcome",
+    "patched",
     "request",
     "ruled",
 ]

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from gateway_cases import CASES, Case, filters, hosts, limited, listeners, load, metrics, outcome, request, ruled
+from gateway_cases import (
+    CASES,
+    Case,
+    filters,
+    hosts,
+    limited,
+    listeners,
+    load,
+    metrics,
+    outcome,
+    patched,
+    request,
+    ruled,
+)
 from gateway_tokens import NOW
 
 from lockgate.gateway.model import Endpoint
@@ -67,6 +80,12 @@ def test_row(case: Case) -> None:
         _check_parts(gateway.telemetry, wanted)
     if (wanted := expected.pop("metrics", None)) is not None:
         assert metrics(gateway) == wanted
+    if (wanted := expected.pop("module", None)) is not None:
+        assert gateway.filters
+        found = {name: getattr(gateway.filters.modules[0], name) for name in wanted}
+        assert {**found, "environment": [list(pair) for pair in found["environment"]]} == wanted
+    if (wanted := expected.pop("patched", None)) is not None:
+        assert patched(gateway) == wanted
     codes = expected.pop("faults", [])
     assert sorted(fault.code.id for fault in built.faults) == sorted(codes), built.faults
     assert not expected, f"words that this table does not know: {list(expected)}"

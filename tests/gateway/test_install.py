@@ -32,6 +32,8 @@ def test_row(row: dict[str, Any]) -> None:
                     assert service["metadata"][field] == value
                 case "labels":
                     assert value.items() <= service["metadata"]["labels"].items()
+                case "secret volumes":
+                    assert found[name].secret_volumes == value
                 case "pod annotations":
                     assert found[name].pod_annotations == value
                 case _:
