@@ -153,9 +153,12 @@ def _binds(ports: Iterable[WorkloadPort], slices: Iterable[core.EndpointSlice]) 
     targets: dict[tuple[str, str], int] = {}
     for port in ports:
         targets.setdefault((port.service, port.name), port.target)
+    names = {service.partition("/")[2] for service, _ in targets}
     binds: dict[int, tuple[str, int]] = {}
     for one in slices:
-        service = f"{one.namespace}/{one.metadata.labels.get(SERVICE_NAME, '')}"
+        if (name := one.metadata.labels.get(SERVICE_NAME, "")) not in names:
+            continue
+        service = f"{one.namespace}/{name}"
         address = next((endpoint.addresses[0] for endpoint in one.endpoints if endpoint.addresses), None)
         for local in one.ports:
             target = targets.get((service, local.name or ""))

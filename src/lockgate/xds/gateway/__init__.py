@@ -7,6 +7,7 @@ observe. Names are Istio's; addresses are this machine's.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from lockgate.gateway import model
 from lockgate.gateway.clusters import SYSTEM_CA
@@ -60,7 +61,7 @@ def snapshot(
     made = Snapshot(
         {
             CLUSTER: memo.made(_clusters, gateway.clusters, system_ca, collector, memo),
-            ENDPOINT: memo.made(_load_assignments, gateway.endpoints, memo),
+            ENDPOINT: memo.succeeding(ENDPOINT, gateway.endpoints, _load_assignments).entries,
             SECRET: {
                 name: memo.made(_secret, credentials[name], name)
                 for name in sorted(gateway.credentials)
@@ -101,8 +102,22 @@ def _cluster(item: model.Cluster, system_ca: str) -> Entry:
     return Entry.of(cluster(item, system_ca), _source(item.origin))
 
 
-def _load_assignments(items: Mapping[str, tuple[model.Endpoint, ...]], memo: Memo) -> dict[str, Entry]:
-    return {name: memo.made(_load_assignment, name, endpoints) for name, endpoints in items.items()}
+@dataclass(frozen=True, slots=True)
+class _Assigned:
+    """The endpoints of all clusters, and their entries."""
+
+    items: Mapping[str, tuple[model.Endpoint, ...]]
+    entries: dict[str, Entry]
+
+
+def _load_assignments(items: Mapping[str, tuple[model.Endpoint, ...]], earlier: _Assigned | None) -> _Assigned:
+    """Found again by identity: a `Memo` would compare tuples by value, and there may be thousands of endpoints."""
+    before, entries = (earlier.items, earlier.entries) if earlier else ({}, {})
+    made = {
+        name: entries[name] if before.get(name) is endpoints else _load_assignment(name, endpoints)
+        for name, endpoints in items.items()
+    }
+    return _Assigned(items, made)
 
 
 def _load_assignment(name: str, endpoints: tuple[model.Endpoint, ...]) -> Entry:
