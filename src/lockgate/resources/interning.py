@@ -1,4 +1,4 @@
-"""Equal parts of typed manifests become one object, so that ten thousand of them take less memory.
+"""Equal parts of manifests become one object, so that ten thousand of them take less memory.
 
 Theory of operation. Of thousands of VirtualServices, many say the same in parts: a match of ``/``, a destination that
 ten routes share, a port. Each part is a pydantic model, which takes about 600 bytes: itself, a dict of its fields with
@@ -7,7 +7,10 @@ after a manifest is read, `interned` replaces each part below its `spec` by the 
 innermost outwards: two parts are equal if their own values are, and if their inner parts are the same objects. The sets
 of names are shared even where parts differ, and so are empty maps.
 
-The table is forgotten when it is full. Parts live as long as the manifests that have them.
+`shared` does the same for JSON: the manifests as they are written. An equal part has the same keys in the same order,
+and the same inner values of the same types.
+
+The tables are forgotten when they are full. Parts live as long as the manifests that have them.
 """
 
 from __future__ import annotations
@@ -16,15 +19,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from operator import itemgetter
+from sys import intern
 from typing import Any, Final
 
-from lockgate.resources.model import Model, ObjectMeta, Resource
+from lockgate.resources.model import JsonObject, Model, ObjectMeta, Resource
 from lockgate.resources.shape import Free, ListOf, MapOf, Object, Scalar, Shape, shape_of
 
 _MOST: Final = 8192  # parts, and sets of names
 
 _parts: dict[tuple[object, ...], Model] = {}
 _given: dict[frozenset[str], set[str]] = {}
+_json: dict[tuple[object, ...], Any] = {}
 _nothing: Final[dict[str, Any]] = {}
 _set = object.__setattr__
 
@@ -45,6 +50,35 @@ def share_names(model: Model) -> None:
     _set(model, "__pydantic_fields_set__", _given.setdefault(frozenset(given), given))
     if len(_given) > _MOST:
         _given.clear()
+
+
+def shared(value: Any) -> Any:
+    """The equal JSON value that was met before, or this one, with shared parts. From now on, nobody may modify it."""
+    match value:
+        case str():
+            return intern(value)
+        case dict():
+            share_parts(value)
+            key: tuple[object, ...] = (*value, *map(_mark, value.values()))
+        case list():
+            value[:] = map(shared, value)
+            key = (None, *map(_mark, value))
+        case _:
+            return value
+    if len(_json) > _MOST:
+        _json.clear()
+    return _json.setdefault(key, value)
+
+
+def share_parts(value: JsonObject) -> None:
+    """Shares the parts of a map that is modified itself."""
+    for name, part in value.items():
+        value[name] = shared(part)
+
+
+def _mark(part: object) -> object:
+    """Equal for equal parts that are shared already. As values, 1, 1.0 and true would be equal."""
+    return (part,) if type(part) is int else id(part)
 
 
 def _part(model: Model) -> Model:

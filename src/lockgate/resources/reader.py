@@ -17,6 +17,7 @@ from lockgate.resources.effects.table import Notice, notices
 from lockgate.resources.faults import Edit, Fault, Origin, Position, Severity
 from lockgate.resources.field_errors import Path
 from lockgate.resources.inspection import Found, Template, inspect
+from lockgate.resources.interning import share_parts, shared
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.recognition import Other, recognize
 from lockgate.resources.source import Unreadable
@@ -237,6 +238,11 @@ class _File:
         def place(found: Found) -> Position:
             return source.locate(chunk, (*path, *found.path), key=found.at_key)
 
+        for name, part in manifest.items():
+            if name == "metadata" and isinstance(part, dict):
+                share_parts(part)  # the map itself gets a namespace
+            else:
+                manifest[name] = shared(part)
         try:
             inspected = inspect(manifest, templated=self._templated)
         except Template:

@@ -28,6 +28,7 @@ from typing import Any
 from lockgate.embedded.kubernetes import field_sets as sets
 from lockgate.embedded.kubernetes.field_sets import Tree
 from lockgate.embedded.kubernetes.topology import Path, Topology
+from lockgate.resources.interning import shared
 from lockgate.resources.model import JsonObject, Kind
 from lockgate.resources.status import ApiError, Conflict
 
@@ -253,7 +254,7 @@ def _entry(manager: Manager, operation: str, fields: Tree, time: str) -> JsonObj
         "apiVersion": manager.api_version,
         "time": time,
         "fieldsType": "FieldsV1",
-        "fieldsV1": sets.written(fields),
+        "fieldsV1": shared(sets.written(fields)),
     }
     if manager.subresource:
         result["subresource"] = manager.subresource
@@ -261,7 +262,7 @@ def _entry(manager: Manager, operation: str, fields: Tree, time: str) -> JsonObj
 
 
 def _rewritten(entry: JsonObject, fields: Tree) -> JsonObject:
-    written = sets.written(fields)
+    written = shared(sets.written(fields))
     return entry if entry.get("fieldsV1") == written else {**entry, "fieldsV1": written}
 
 
