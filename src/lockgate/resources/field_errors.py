@@ -151,6 +151,11 @@ def json_type(value: object) -> str:
             return "array"
 
 
+def json_kind(value: object) -> str:
+    """The type of a JSON value as Go's decoder names it."""
+    return {str: "string", dict: "object", list: "array", bool: "bool", type(None): "null"}.get(type(value), "number")
+
+
 def quoted(value: object) -> str:
     """A value as Go's field errors print it: strings quoted, all else as JSON."""
     return json.dumps(value, ensure_ascii=False, default=str)

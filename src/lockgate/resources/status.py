@@ -68,3 +68,9 @@ class Forbidden(ApiError):
 
 class Expired(ApiError):
     reason, code = "Expired", 410
+
+
+class Unclassified(ApiError):
+    """An error that the API server does not expect: 500 without a reason."""
+
+    reason = ""

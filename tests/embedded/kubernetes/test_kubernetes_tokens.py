@@ -220,7 +220,7 @@ def test_others_can_verify_tokens(tmp_path: Path) -> None:
         ),
         (
             "namespaces/default/localsubjectaccessreviews",
-            {"groups": ["g"], "resourceAttributes": {"verb": "get"}},
+            {"groups": ["g"], "resourceAttributes": {"verb": "get", "namespace": "default"}},
             201,
             "true",
         ),

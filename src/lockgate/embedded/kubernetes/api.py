@@ -46,7 +46,7 @@ from lockgate.embedded.kubernetes.watches import Watch, lines
 from lockgate.embedded.service_accounts import InvalidToken
 from lockgate.resources import core
 from lockgate.resources.effects.components import WEBHOOKS
-from lockgate.resources.model import JsonObject, ObjectKey
+from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.status import ApiError, Forbidden, NotFound
 from lockgate.resources.unicode import visible
 
@@ -156,6 +156,8 @@ class KubernetesApi:
         try:
             request = await read(scope, receive)
             asked = _asked(request)
+            if not request.flag("watch"):
+                request.check_timeout()
             if code := await self.faults.meet("kubernetes", asked):
                 raise _injected(code, asked)
             result = await self._admitted(request, self._authenticate(request))
@@ -241,7 +243,7 @@ class KubernetesApi:
         match request.path:
             case "/version":
                 return Answer(encoded(VERSION))
-            case "/healthz" | "/livez" | "/readyz":
+            case "/healthz" | "/livez" | "/readyz" | "/healthz/ping" | "/livez/ping" | "/readyz/ping":
                 return Answer(b"ok", content_type="text/plain; charset=utf-8")
             case "/openapi/v2":
                 return cached(request, *self._documents.version_2(request.headers.get("accept", "")))
@@ -273,9 +275,13 @@ class KubernetesApi:
         conversion: Conversion | None,
     ) -> _Result:
         model = self._store.catalogue.by_path(found.group, found.version, found.plural)
+        if request.method == "HEAD":
+            raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        if model is not None and not _is_at(found, model):
+            raise NotFound("the server could not find the requested resource")
         if model is None:
             kind = review_of(found, request.method)
-            body = reviewed(kind, bodies.manifest(request), asking, self._store.tokens)
+            body = reviewed(kind, bodies.manifest(request), asking, self._store.tokens, found.namespace)
             return answered(request, body, 201)
         call = Call(request, found, model, admission, conversion)
         match found.subresource:
@@ -285,7 +291,9 @@ class KubernetesApi:
                 pass
             case "scale" if is_scaled(model.KIND):
                 return self._verbs.scale(call)
-            case "token" if model is core.ServiceAccount and request.method == "POST":
+            case "token" if model is core.ServiceAccount and request.method != "POST":
+                raise MethodNotAllowed("the server does not allow this method on the requested resource")
+            case "token" if model is core.ServiceAccount:
                 token = self._store.tokens.create(found.namespace, found.name, bodies.manifest(request))
                 return answered(request, token, 201)
             case "log" if model is core.Pod:
@@ -305,8 +313,10 @@ class KubernetesApi:
                 return self._verbs.replace(call)
             case "PATCH" if found.name:
                 return self._verbs.patch(call)
-            case "DELETE" if not found.subresource:
-                return self._verbs.delete(call) if found.name else self._verbs.delete_collection(call)
+            case "DELETE" if found.name and not found.subresource:
+                return self._verbs.delete(call)
+            case "DELETE" if not found.subresource and _has_collection_deletes(found, model):
+                return self._verbs.delete_collection(call)
         raise MethodNotAllowed("the server does not allow this method on the requested resource")
 
     async def _watch(self, watch: Watch, receive: Receive, send: Send) -> None:
@@ -338,6 +348,18 @@ class KubernetesApi:
         if not gone.done() or gone.cancelled():
             with suppress(Exception):  # a client that is still connected sees the end of the stream
                 await send({"type": "http.response.body", "body": b""})
+
+
+def _is_at(found: Target, model: type[Resource]) -> bool:
+    """Whether objects of a kind have this path: with a namespace or without."""
+    if model.KIND.namespaced:
+        return bool(found.namespace) or not found.name
+    return not found.namespace
+
+
+def _has_collection_deletes(found: Target, model: type[Resource]) -> bool:
+    """Of one namespace, or of a cluster-scoped kind other than Namespaces."""
+    return bool(found.namespace) if model.KIND.namespaced else model is not core.Namespace
 
 
 def _refusal(request: Request | None, error: ApiError) -> Answer:

@@ -29,6 +29,8 @@ def manifest(request: Request) -> JsonObject:
             value = from_yaml(request.body)
         case _:
             raise unsupported(_ACCEPTED)
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise BadRequest(f"couldn't get version/kind; json parse error: expected an object, found {_name(value)}")
     return value

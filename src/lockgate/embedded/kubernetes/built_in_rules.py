@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lockgate.embedded.kubernetes.catalogue import is_built_in
 from lockgate.resources import field_errors
@@ -90,7 +91,23 @@ def _job(body: JsonObject, path: Path = ("spec",)) -> Iterator[FieldError]:
             yield field_errors.required((*at, "restartPolicy"), why)
 
 
+_LARGEST_DATA = 1024 * 1024  # bytes of a ConfigMap or Secret
+_LONGEST_CRON_JOB = 52  # a Job's name is that of its CronJob, and ten characters
+_POLICIES = ("Allow", "Forbid", "Replace")
+
+
 def _cron_job(body: JsonObject) -> Iterator[FieldError]:
+    name = body["metadata"].get("name") or ""
+    if len(name) > _LONGEST_CRON_JOB:
+        why = f"must be no more than {_LONGEST_CRON_JOB} characters"
+        yield field_errors.invalid(("metadata", "name"), name, why)
+    own = body.get("spec") or {}
+    if (policy := own.get("concurrencyPolicy") or "Allow") not in _POLICIES:
+        yield field_errors.unsupported(("spec", "concurrencyPolicy"), policy, _POLICIES)
+    if (zone := own.get("timeZone")) is not None and not _is_time_zone(zone):
+        yield field_errors.invalid(("spec", "timeZone"), zone, f"unknown time zone {zone}")
+    for limit in ("successfulJobsHistoryLimit", "failedJobsHistoryLimit", "startingDeadlineSeconds"):
+        yield from _not_negative(own, limit)
     spec = body.get("spec") or {}
     schedule = spec.get("schedule") or ""
     parts = schedule.split()
@@ -100,6 +117,13 @@ def _cron_job(body: JsonObject) -> Iterator[FieldError]:
         why = f"expected exactly 5 fields, found {len(parts)}: [{' '.join(parts)}]"
         yield field_errors.invalid(("spec", "schedule"), schedule, why)
     yield from _job(spec.get("jobTemplate") or {}, ("spec", "jobTemplate", "spec"))
+
+
+def _is_time_zone(name: str) -> bool:
+    try:
+        return bool(ZoneInfo(name))
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return False
 
 
 def _lease(body: JsonObject) -> Iterator[FieldError]:
@@ -144,8 +168,20 @@ def _event(body: JsonObject) -> Iterator[FieldError]:
         yield field_errors.invalid(("involvedObject", "namespace"), involved, "does not match event.namespace")
 
 
+def _config_map(body: JsonObject) -> Iterator[FieldError]:
+    size = sum(len(value.encode()) for value in (body.get("data") or {}).values())
+    if size + sum(map(_decoded, (body.get("binaryData") or {}).values())) > _LARGEST_DATA:
+        yield field_errors.too_long((field_errors.Key(""),), _LARGEST_DATA)
+
+
+def _decoded(text: str) -> int:
+    return len(text) * 3 // 4
+
+
 def _secret(body: JsonObject) -> Iterator[FieldError]:
     data = body.get("data") or {}
+    if sum(map(_decoded, data.values())) > _LARGEST_DATA:
+        yield field_errors.too_long(("data",), _LARGEST_DATA)
     if body.get("type") == "kubernetes.io/basic-auth" and not data.keys() & {"username", "password"}:
         yield field_errors.required(("data", field_errors.Key("username")))
         yield field_errors.required(("data", field_errors.Key("password")))
@@ -158,6 +194,7 @@ def _not_negative(spec: JsonObject, name: str) -> Iterator[FieldError]:
 
 
 _RULES: dict[tuple[str, str], Callable[[JsonObject], Iterator[FieldError]]] = {
+    ("", "ConfigMap"): _config_map,
     ("", "Event"): _event,
     ("", "Secret"): _secret,
     ("apps", "DaemonSet"): _workload,

@@ -19,7 +19,7 @@ from lockgate.embedded.kubernetes.history import Stored
 from lockgate.embedded.kubernetes.hooks import Hooks, Unreachable
 from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.resources.model import JsonObject, Kind, ObjectKey
-from lockgate.resources.status import ApiError
+from lockgate.resources.status import Unclassified
 
 _SECONDS: Final = 30
 _VERSIONS: Final = ("v1", "v1beta1")
@@ -85,7 +85,7 @@ class Conversion:
         self.known[_key(needed.body, needed.api_version)] = found
 
     async def prepare(self, objects: Iterable[Stored], api_version: str) -> None:
-        """Converts stored objects. Raises `ApiError`."""
+        """Converts stored objects. Raises `Unclassified`."""
         missing = [each for each in objects if not each.is_in(api_version)]
         if missing:
             bodies = await self._asked([each.json for each in missing], api_version)
@@ -103,19 +103,13 @@ class Conversion:
             answer = await self.hooks.post(self.webhook.get("clientConfig") or {}, review, _SECONDS)
             found = _objects(answer, review, uid)
         except (Unreachable, _Refused) as error:
-            raise _Failed(f"{of} failed: {error}") from error
+            raise Unclassified(f"{of} failed: {error}") from error
         if len(found) != len(objects):
-            raise _Failed(f"{of} returned {len(found)} objects, expected {len(objects)}")
+            raise Unclassified(f"{of} returned {len(found)} objects, expected {len(objects)}")
         try:
             return [_checked(before, after, api_version) for before, after in zip(objects, found, strict=True)]
         except _Refused as error:
-            raise _Failed(f"{of} returned invalid {error}") from error
-
-
-class _Failed(ApiError):
-    """A cluster gives no reason."""
-
-    reason = ""
+            raise Unclassified(f"{of} returned invalid {error}") from error
 
 
 class _Refused(Exception):

@@ -25,6 +25,7 @@ from lockgate.embedded.kubernetes.history import Stored
 from lockgate.embedded.kubernetes.refusals import conflict, forbidden, modified_meanwhile, not_found
 from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
+from lockgate.resources.status import Conflict
 
 Policy: TypeAlias = Literal["Background", "Foreground", "Orphan"]
 _FINALIZERS: dict[Policy, str] = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
@@ -255,19 +256,25 @@ def check_preconditions(kind: Kind, before: Stored, uid: str, resource_version: 
         raise modified_meanwhile(kind, before.key.name)
 
 
+def _conflict(kind: Kind, name: str) -> Conflict:
+    error = conflict(kind, name, "")
+    error.details["kind"] = kind.kind
+    return error
+
+
 def _check_deletion(kind: Kind, before: Stored, given: Preconditions) -> None:
     """In the words of `registry/rest/delete.go`, which names the kind here."""
     have, name = before.json["metadata"]["uid"], before.key.name
     start = f'Operation cannot be fulfilled on {kind.kind} "{name}": '
     end = "The object might have been deleted and then recreated"
     if given.uid and given.uid != have:
-        error = conflict(kind, name, "")
+        error = _conflict(kind, name)
         error.message = (
             f"{start}the UID in the precondition ({given.uid}) does not match the UID in record ({have}). {end}"
         )
         raise error
     if given.resource_version and given.resource_version != str(before.revision):
-        error = conflict(kind, name, "")
+        error = _conflict(kind, name)
         error.message = (
             f"{start}the ResourceVersion in the precondition ({given.resource_version}) does not match the "
             f"ResourceVersion in record ({before.revision}). The object might have been modified"

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from lockgate.resources.status import ApiError, BadRequest
 from lockgate.resources.unicode import visible
 
 _AT_ONCE = 50  # items that are encoded without a pause
+_DURATION = re.compile(r"[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)")
 _CHUNK = 256 * 1024  # bytes of a body that are sent without a pause
 BODY_LIMIT = 3 * 1024 * 1024  # kube-apiserver's `MaxRequestBodyBytes`
 _encode = msgspec.json.Encoder().encode
@@ -53,20 +55,25 @@ class Timeout(ApiError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`path` has no trailing slashes. Header names are in lower case. Only the first of repeated parameters counts."""
+    """`path` has no trailing slashes. Header names are in lower case. `query` has the first of repeated parameters,
+    `all` every one."""
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes = b""
+    all: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def flag(self, name: str) -> bool:
-        """A boolean parameter, in the spellings of Go and Python clients."""
-        value = self.query.get(name, "").lower()
-        if value not in ("", "0", "1", "f", "t", "false", "true"):
-            raise BadRequest(f'strconv.ParseBool: parsing "{self.query[name]}": invalid syntax')
-        return value in ("1", "t", "true")
+        """A boolean parameter: anything but ``0`` and ``false`` is true, as in apimachinery's `conversion.go`."""
+        return name in self.query and self.query[name].lower() not in ("0", "false")
+
+    def check_timeout(self) -> None:
+        """Raises `BadRequest` for a `timeout` that is no duration."""
+        if (value := self.query.get("timeout")) and not _DURATION.fullmatch(value):
+            shown = json.dumps(value[:64])
+            raise BadRequest(f"invalid timeout specified in the request URL - time: invalid duration {shown}")
 
     def number(self, name: str, *, signed: bool = False) -> int | None:
         value = self.query.get(name)
@@ -153,6 +160,7 @@ async def read(scope: Scope, receive: Receive) -> Request:
         query={name: values[0] for name, values in query.items()},
         headers=headers,
         body=b"".join(parts),
+        all={name: tuple(values) for name, values in query.items()},
     )
 
 

@@ -13,6 +13,7 @@ from lockgate.embedded.kubernetes.exchange import Answer, Listing, NotAcceptable
 from lockgate.embedded.kubernetes.history import Stored
 from lockgate.embedded.kubernetes.negotiation import PROTOBUF, YAML, Acceptable, Media, Shape, acceptable
 from lockgate.resources.model import JsonObject, Kind
+from lockgate.resources.status import BadRequest
 
 _CONTENT_TYPES: dict[Media, str] = {"json": "application/json", "yaml": YAML, "protobuf": PROTOBUF}
 _PARTIAL = ("meta.k8s.io/v1", "PartialObjectMetadata")
@@ -67,23 +68,33 @@ class Form:
         """Raises `NotAcceptable`."""
         has_protobuf = protobuf.Encoder.of(api_version, kind.kind) is not None
         accepts = acceptable(request.headers.get("accept", ""), has_protobuf=has_protobuf)
+        include = request.query.get("includeObject") or "Metadata"
+        if accepts.shape == "table" and include not in ("Metadata", "Object", "None"):
+            why = f"Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
+            raise BadRequest(f"Unable to convert to Table as requested: includeObject: {why}")
         encoder = None
         if accepts.media == "protobuf":
             encoder = _encoder(*(_PARTIAL if accepts.shape == "metadata" else (api_version, kind.kind)))
-        return cls(kind, api_version, accepts, request.query.get("includeObject", "Metadata"), now, encoder)
+        return cls(kind, api_version, accepts, include, now, encoder)
 
     @property
     def shape(self) -> Shape:
         return self.accepts.shape
 
     def answer(self, stored: Stored, status: int = 200, warnings: Sequence[str] = ()) -> Answer:
+        if self.accepts.kind == f"{_PARTIAL[1]}List":
+            why = f"but the requested object is not a list ({self.kind.kind})"
+            raise NotAcceptable(f"you requested {self.accepts.kind}, {why}")
         body = self._object(stored)
         if self.accepts.media == "yaml":
             body = _yaml(body)
         return Answer(body, status, _CONTENT_TYPES[self.accepts.media], warning_headers(warnings))
 
     def listing(self, objects: Iterable[Stored], metadata: Callable[[], JsonObject]) -> Listing:
-        """`metadata` is called after the last object."""
+        """`metadata` is called after the last object. Raises `NotAcceptable`."""
+        if self.accepts.kind == _PARTIAL[1]:
+            why = f"but the requested object is a list ({self.kind.kind}List)"
+            raise NotAcceptable(f"you requested {self.accepts.kind}, {why}")
         if (encoder := self.encoder) is not None:
             messages = map(self._message, objects)
             return Listing(messages, lambda made: Answer(encoder.list(metadata(), made), content_type=PROTOBUF))

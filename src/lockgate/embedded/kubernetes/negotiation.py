@@ -36,10 +36,11 @@ _MEDIA: dict[str, Media] = {
 
 @dataclass(frozen=True, slots=True)
 class Acceptable:
-    """What a client accepts. A Table is never protobuf."""
+    """What a client accepts. A Table is never protobuf. `kind` is the requested form, such as PartialObjectMetadata."""
 
     media: Media = "json"
     shape: Shape = "object"
+    kind: str = ""
 
 
 def acceptable(accept: str, *, has_protobuf: bool = True) -> Acceptable:
@@ -58,7 +59,7 @@ def acceptable(accept: str, *, has_protobuf: bool = True) -> Acceptable:
             continue
         if (media, shape) == ("protobuf", "object") and not has_protobuf:
             continue
-        return Acceptable(media, shape)
+        return Acceptable(media, shape, requested)
     raise NotAcceptable(f"only the following media types are accepted: application/json, {YAML}, {PROTOBUF}")
 
 

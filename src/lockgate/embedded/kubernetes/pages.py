@@ -23,7 +23,7 @@ from lockgate.embedded.kubernetes.refusals import Cause, invalid
 from lockgate.embedded.kubernetes.selectors import Matches
 from lockgate.embedded.kubernetes.storage import GroupKind, Storage
 from lockgate.resources.model import JsonObject, Kind, ObjectKey
-from lockgate.resources.status import BadRequest, Expired
+from lockgate.resources.status import BadRequest, Expired, Unclassified
 
 SNAPSHOTS: Final = 16
 SNAPSHOT_TTL: Final = timedelta(minutes=5)  # etcd's compaction interval
@@ -62,7 +62,7 @@ class Pages:
         _check(request)
         revision, start = self._storage.revision, ("", "")
         if token := request.query.get("continue"):
-            if request.query.get("resourceVersion"):
+            if request.query.get("resourceVersion") not in (None, "", "0"):
                 raise BadRequest("specifying resource version is not allowed when using continue")
             revision, start = _position(token)
         else:
@@ -125,33 +125,63 @@ def check_watch(request: Request) -> None:
     if "sendInitialEvents" in query:
         if match != "NotOlderThan":
             why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-            raise _forbidden("resourceVersionMatch", why)
+            causes = [_cause("resourceVersionMatch", why)]
+            if match:
+                supported = f'Unsupported value: "{match}": supported values: "NotOlderThan"'
+                causes.append(Cause("resourceVersionMatch", supported, "FieldValueNotSupported"))
+            raise invalid(_LIST_OPTIONS, "", causes)
     elif match:
         why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
         raise _forbidden("resourceVersionMatch", why)
+    if query.get("continue") and (match or query.get("resourceVersion") in (None, "", "0")):
+        # A watch without a revision streams the objects that exist, as if it asked for NotOlderThan.
+        raise _forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided")
 
 
 def _forbidden(field: str, why: str) -> Exception:
-    return invalid(_LIST_OPTIONS, "", [Cause(field, f"Forbidden: {why}", "FieldValueForbidden")])
+    return invalid(_LIST_OPTIONS, "", [_cause(field, why)])
+
+
+def _cause(field: str, why: str) -> Cause:
+    return Cause(field, f"Forbidden: {why}", "FieldValueForbidden")
 
 
 def _at_revision(request: Request, current: int) -> None:
-    requested = revision_of(request) or 0
-    if requested > current:
-        raise Timeout(f"Timeout: Too large resource version: {requested}, current: {current}")
+    try:
+        requested = request.number("resourceVersion") or 0
+    except BadRequest as error:
+        raise BadRequest(f"invalid resource version: {_unreadable(request, error)}") from None
+    _check_future(requested, current)
     if request.query.get("resourceVersionMatch") == "Exact" and requested != current:
         raise Expired("The provided resource version is too old")
 
 
-def revision_of(request: Request) -> int | None:
-    """The parameter `resourceVersion`; 0 is None. Raises `BadRequest`."""
+def check_revision(request: Request, current: int | None = None) -> int | None:
+    """The parameter `resourceVersion` of a watch, or of a read of one object if `current` is given; 0 is None. Raises
+    `Unclassified`, `Timeout`."""
     try:
-        return request.number("resourceVersion") or None
+        requested = request.number("resourceVersion") or None
     except BadRequest as error:
-        shown = json.dumps(request.query["resourceVersion"][:64])
-        raise BadRequest(
-            f"invalid resource version: resourceVersion: Invalid value: {shown}: {error.message}"
-        ) from None
+        raise Unclassified(_unreadable(request, error)) from None
+    if current is not None and requested:
+        _check_future(requested, current)
+    return requested
+
+
+def _check_future(requested: int, current: int) -> None:
+    if requested > current:
+        raise Timeout(
+            f"Timeout: Too large resource version: {requested}, current: {current}",
+            details={
+                "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+                "retryAfterSeconds": 1,
+            },
+        )
+
+
+def _unreadable(request: Request, error: BadRequest) -> str:
+    shown = json.dumps(request.query["resourceVersion"][:64])
+    return f"resourceVersion: Invalid value: {shown}: {error.message}"
 
 
 def _place(stored: Stored) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from lockgate.embedded.kubernetes.exchange import TooLarge
 from lockgate.resources.model import JsonObject
-from lockgate.resources.status import BadRequest, Invalid
+from lockgate.resources.status import BadRequest, Invalid, Unclassified
 
 # kube-apiserver's limits: operations of a JSON patch, and the bytes that its copies may add.
 MOST_OPERATIONS, MOST_COPIED = 10_000, 3 * 1024 * 1024
@@ -45,8 +45,10 @@ def json_patch(target: Any, operations: Any) -> Any:
         raise TooLarge(f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {len(operations)}")
     copied = 0
     for operation in operations:
-        if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
-            raise BadRequest("error decoding patch: an operation needs `op` and `path`")
+        if not isinstance(operation, dict):
+            raise BadRequest("error decoding patch: json: cannot unmarshal into Go value of type handlers.jsonPatchOp")
+        if not isinstance(operation.get("path"), str):
+            raise Invalid("the server rejected our request due to an error in our request: missing path")
         try:
             if operation.get("op") == "copy":
                 copied += _size(_at(target, _source(operation)))
@@ -72,6 +74,8 @@ def strategic_merge_patch(target: Any, patch: Any, merge_key: MergeKey, path: Pa
         return {name: value for name, value in patch.items() if name != "$patch"}
     if directive == "delete":
         return {}
+    if directive not in (None, "merge"):
+        raise Unclassified(f"unknown patch type: {_in_go(directive)} in map: {_in_go(patch)}")
     result = dict(target) if isinstance(target, dict) else {}
     if (retained := patch.get("$retainKeys")) is not None:
         _list_in("$retainKeys", retained)
@@ -103,6 +107,20 @@ def strategic_merge_patch(target: Any, patch: Any, merge_key: MergeKey, path: Pa
     return result
 
 
+def _in_go(value: Any) -> str:
+    """As Go's ``%v``: ``map[a:1 b:[x y]]``."""
+    match value:
+        case dict():
+            return f"map[{' '.join(f'{name}:{_in_go(value[name])}' for name in sorted(value))}]"
+        case list():
+            return f"[{' '.join(map(_in_go, value))}]"
+        case None:
+            return "<nil>"
+        case bool():
+            return "true" if value else "false"
+    return str(value)
+
+
 def _list_in(name: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise BadRequest(f"error decoding patch: {name} is not a list")
@@ -132,7 +150,7 @@ def _merge_list(target: Any, patch: list[Any], merge_key: MergeKey, path: Path) 
         return current + [item for item in patch if item not in current]
     for item in patch:
         if not isinstance(item, dict) or key not in item:
-            raise BadRequest(f"map: {item} does not contain declared merge key: {key}")
+            raise Unclassified(f"map: {_in_go(item)} does not contain declared merge key: {key}")
         found = [at for at, have in enumerate(current) if isinstance(have, dict) and have.get(key) == item[key]]
         if item.get("$patch") == "delete":
             for at in reversed(found):
@@ -162,10 +180,10 @@ def _operate(target: Any, operation: JsonObject) -> Any:
     path = _pointer(operation["path"])
     match operation.get("op"):
         case "add":
-            return _changed(target, path, lambda _: _value(operation), insert=True)
-        case "replace":
-            _at(target, path)
-            return _changed(target, path, lambda _: _value(operation))
+            return _changed(target, path, lambda _: operation.get("value"), insert=True)
+        case "replace":  # of a field that is not there, too, as in a cluster
+            _at(target, path[:-1])
+            return _changed(target, path, lambda _: operation.get("value"))
         case "remove":
             _at(target, path)
             return _removed(target, path)
@@ -177,17 +195,11 @@ def _operate(target: Any, operation: JsonObject) -> Any:
             value = _at(target, _source(operation))
             return _changed(target, path, lambda _: value, insert=True)
         case "test":
-            if _at(target, path) != _value(operation):
+            if _at(target, path) != operation.get("value"):
                 raise ValueError("the value differs")
             return target
         case unknown:
             raise ValueError(f"unexpected kind of operation: {unknown}")
-
-
-def _value(operation: JsonObject) -> Any:
-    if "value" not in operation:
-        raise ValueError("missing value")
-    return operation["value"]
 
 
 def _source(operation: JsonObject) -> list[str]:

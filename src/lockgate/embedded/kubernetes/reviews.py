@@ -17,7 +17,7 @@ from lockgate.embedded.kubernetes.refusals import Cause, invalid
 from lockgate.embedded.kubernetes.targets import Target
 from lockgate.embedded.kubernetes.token_requests import TokenRequests
 from lockgate.resources.model import JsonObject, Kind
-from lockgate.resources.status import NotFound
+from lockgate.resources.status import BadRequest, NotFound
 
 _AUTHENTICATION, _AUTHORIZATION = "authentication.k8s.io", "authorization.k8s.io"
 REVIEWS: Final = (
@@ -41,7 +41,7 @@ def review_of(found: Target, method: str) -> Kind:
     return kind
 
 
-def reviewed(kind: Kind, body: JsonObject, user: JsonObject, tokens: TokenRequests) -> JsonObject:
+def reviewed(kind: Kind, body: JsonObject, user: JsonObject, tokens: TokenRequests, namespace: str = "") -> JsonObject:
     """A review with its status. `user` asks. Raises `ApiError` for an invalid one."""
     spec = body.get("spec") or {}
     head = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": body.get("metadata") or {}}
@@ -50,20 +50,26 @@ def reviewed(kind: Kind, body: JsonObject, user: JsonObject, tokens: TokenReques
             return {**head, "status": {"userInfo": user}}
         case "TokenReview":
             return {**head, "spec": spec, "status": tokens.review(body)}
+        case "SelfSubjectRulesReview" if not spec.get("namespace"):
+            raise BadRequest("no namespace on request")
         case "SelfSubjectRulesReview":
             everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
             urls = {"verbs": ["*"], "nonResourceURLs": ["*"]}
             rules = {"resourceRules": [everything], "nonResourceRules": [urls], "incomplete": False}
             return {**head, "spec": {}, "status": rules}
         case _:
-            if found := list(_faults(kind, spec)):
+            if found := list(_faults(kind, spec, namespace)):
                 raise invalid(replace(kind, kind=""), "", found)
             return {**head, "spec": spec, "status": _ALLOWED}
 
 
-def _faults(kind: Kind, spec: JsonObject) -> Iterator[Cause]:
+def _faults(kind: Kind, spec: JsonObject, namespace: str) -> Iterator[Cause]:
     if kind.kind != "SelfSubjectAccessReview" and not spec.get("user") and not spec.get("groups"):
         yield Cause("spec.user", 'Invalid value: "": at least one of user or group must be specified')
+    within = (spec.get("resourceAttributes") or {}).get("namespace")
+    if kind.namespaced and within != namespace:
+        why = "must match metadata.namespace"
+        yield Cause("spec.resourceAttributes.namespace", f'Invalid value: "{within or ""}": {why}')
     if bool(spec.get("resourceAttributes")) is bool(spec.get("nonResourceAttributes")):
         why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         yield Cause("spec", f"Invalid value: null: {why}")

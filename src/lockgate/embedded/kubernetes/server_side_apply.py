@@ -30,7 +30,7 @@ from lockgate.embedded.kubernetes.field_sets import Tree
 from lockgate.embedded.kubernetes.topology import Path, Topology
 from lockgate.resources.interning import shared
 from lockgate.resources.model import JsonObject, Kind
-from lockgate.resources.status import ApiError, Conflict
+from lockgate.resources.status import Conflict, Unclassified
 
 # Set by the server; no manager owns them.
 _SYSTEM_METADATA = {
@@ -39,10 +39,8 @@ _SYSTEM_METADATA = {
 }  # fmt: skip
 
 
-class UntypedPatch(ApiError):
-    """A configuration does not fit the schema. As in a cluster, the answer has the code 500 and no reason."""
-
-    reason = ""
+class UntypedPatch(Unclassified):
+    """A configuration does not fit the schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +149,7 @@ def untyped(applied: JsonObject, kind: Kind, faults: Sequence[str]) -> UntypedPa
     named = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
     texts = faults[0] if len(faults) == 1 else "errors:\n" + "\n".join(f"  {fault}" for fault in faults)
     version = applied.get("apiVersion") or kind.api_version
+    version = version if "/" in version else f"/{version}"
     return UntypedPatch(f"failed to create typed patch object ({named}; {version}, Kind={kind.kind}): {texts}")
 
 

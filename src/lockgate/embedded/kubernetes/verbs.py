@@ -8,17 +8,24 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from lockgate.embedded.kubernetes import advice, bodies, conversions
+from lockgate.embedded.kubernetes import advice, bodies, conversions, request_options
 from lockgate.embedded.kubernetes.admitting.admission import Admission
 from lockgate.embedded.kubernetes.catalogue import is_built_in
 from lockgate.embedded.kubernetes.conversion_webhooks import Conversion, Reading
 from lockgate.embedded.kubernetes.deletions import Policy, Preconditions, deletion
-from lockgate.embedded.kubernetes.exchange import Answer, Listing, MethodNotAllowed, Request
+from lockgate.embedded.kubernetes.exchange import (
+    Answer,
+    Listing,
+    MethodNotAllowed,
+    NotAcceptable,
+    Request,
+    UnsupportedMediaType,
+)
 from lockgate.embedded.kubernetes.forms import Form, answered
 from lockgate.embedded.kubernetes.history import Stored
-from lockgate.embedded.kubernetes.pages import Pages, check_watch, revision_of
+from lockgate.embedded.kubernetes.pages import Pages, check_revision, check_watch
 from lockgate.embedded.kubernetes.patch import json_patch, merge_patch, strategic_merge_patch
-from lockgate.embedded.kubernetes.refusals import Cause, invalid, not_found, undecodable
+from lockgate.embedded.kubernetes.refusals import Cause, conflict, invalid, not_found, undecodable
 from lockgate.embedded.kubernetes.scale import check_scalable, scale_of, with_scale
 from lockgate.embedded.kubernetes.selectors import Matches, field_selector, label_selector
 from lockgate.embedded.kubernetes.server_side_apply import untyped
@@ -26,13 +33,12 @@ from lockgate.embedded.kubernetes.store import Store
 from lockgate.embedded.kubernetes.targets import Target
 from lockgate.embedded.kubernetes.watches import Watch
 from lockgate.embedded.kubernetes.writes import By
+from lockgate.resources.field_errors import json_kind, quoted
 from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
-from lockgate.resources.status import ApiError, BadRequest
+from lockgate.resources.status import ApiError, BadRequest, Unclassified
 
 _Shown = TypeVar("_Shown", Answer, Listing)
-_PATCHES = ("application/json-patch+json", "application/merge-patch+json")
 _STRATEGIC = "application/strategic-merge-patch+json"
-_APPLY = "application/apply-patch+yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +67,7 @@ class Call:
     @property
     def by(self) -> By:
         query = self.request.query
-        if query.get("dryRun") not in (None, "", "All"):
-            why = f'Unsupported value: ["{query["dryRun"]}"]: supported values: "All"'
-            raise invalid(self.options, "", [Cause("dryRun", why, "FieldValueNotSupported")])
-        if len(query.get("fieldManager") or "") > 128:
-            why = "Too long: may not be more than 128 bytes"
-            raise invalid(self.options, "", [Cause("fieldManager", why, "FieldValueTooLong")])
+        request_options.check_write(self.request)
         agent = self.request.headers.get("user-agent", "unknown").partition("/")[0]
         return By(
             manager=(query.get("fieldManager") or agent)[:128],
@@ -87,6 +88,7 @@ class Verbs:
         self._pages = Pages(store.storage, store.clock)
 
     def get(self, call: Call) -> Answer | Reading:
+        check_revision(call.request, self._store.storage.revision)
         stored = self._store.storage.get(call.key)
         if stored is None:
             raise not_found(call.model.KIND, call.target.name)
@@ -95,6 +97,7 @@ class Verbs:
 
     def list(self, call: Call) -> Listing | Reading:
         query = call.request.query
+        call.request.number("timeoutSeconds", signed=True)
         matches = _selected(call) if query.get("labelSelector") or query.get("fieldSelector") else None
         found, metadata = self._pages.page(call.model.KIND.group_kind, call.target.namespace, call.request, matches)
         form = self._form(call)
@@ -104,7 +107,7 @@ class Verbs:
         query = call.request.query
         storage = self._store.storage
         check_watch(call.request)
-        revision = revision_of(call.request)
+        revision = check_revision(call.request)
         initial = call.request.flag("sendInitialEvents")
         if initial or ("sendInitialEvents" in query and revision is None):
             revision = None if initial else storage.revision
@@ -113,6 +116,9 @@ class Verbs:
             matches = partial(_named, name=name, matches=matches)
         timeout = call.request.number("timeoutSeconds", signed=True)
         form = self._form(call)
+        if form.accepts.media == "yaml":
+            served = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+            raise NotAcceptable(f"only the following media types are accepted: {served}")
         selectors = (query.get("labelSelector"), query.get("fieldSelector"), call.target.name)
         return Watch(
             form=form,
@@ -121,7 +127,7 @@ class Verbs:
             revision=revision,
             bookmarks=call.request.flag("allowWatchBookmarks"),
             initial_end=initial and call.request.flag("allowWatchBookmarks"),
-            timeout=float(timeout) if timeout else None,
+            timeout=max(float(timeout), 0.0) if timeout else None,
             conversion=call.conversion,
             view=(id(form.kind), form.api_version, form.accepts, form.include, call.target.namespace, selectors),
         )
@@ -133,11 +139,18 @@ class Verbs:
         metadata = {**body["metadata"]}
         if call.model.KIND.namespaced:
             metadata["namespace"] = call.target.namespace
+        if metadata.get("resourceVersion") not in (None, "", "0"):
+            raise Unclassified("resourceVersion should not be set on objects to be created")
         created = self._store.writes.create(call.model, {**body, "metadata": metadata}, call.by)
         return self._written(call, created, 201, warnings)
 
     def replace(self, call: Call) -> Answer | Reading:
         body = self._manifest(call)
+        if not body["metadata"].get("name"):
+            why = "was undeterminable: name must be provided"
+            raise BadRequest(f"the name of the object ({call.target.name} based on URL) {why}")
+        existing = self._store.writes.existing(call.model.KIND, call.key)
+        _check_metadata(call, existing.json["metadata"], body["metadata"], replaced=True)
         body, warnings = self._pruned(call, body)
         body = self._in_storage(call, body)
         kind = call.model.KIND
@@ -162,8 +175,7 @@ class Verbs:
                 key = self._store.schemas.merge_key(call.model)
                 change = partial(strategic_merge_patch, patch=_object(bodies.patch(call.request)), merge_key=key)
             case _:
-                accepted = (*_PATCHES, _STRATEGIC, _APPLY) if built_in else (*_PATCHES, _APPLY)
-                raise bodies.unsupported(", ".join(accepted))
+                raise UnsupportedMediaType("415: Unsupported Media Type")
         if call.request.flag("force"):
             cause = Cause("force", "Forbidden: may not be specified for non-apply patch", "FieldValueForbidden")
             raise invalid(call.options, "", [cause])
@@ -172,7 +184,7 @@ class Verbs:
         def checked(before: JsonObject) -> JsonObject:
             after = change(self._in_request(call, before))
             bodies.check_depth(after)
-            self._check_identity(call, after)
+            self._check_patched(call, before, after)
             after = conversions.stored(after, call.target.api_version, kind)
             pruned, dropped = self._pruned(call, after, patch=True)
             warnings.extend(dropped)
@@ -193,6 +205,13 @@ class Verbs:
                 return answered(call.request, scale_of(kind, body))
             case "PUT", _:
                 sent = bodies.manifest(call.request)
+                if (sent.get("kind") or "Scale") != "Scale":
+                    version = str(sent.get("apiVersion", "")).rpartition("/")[2]
+                    why = f"converting ({version}.{sent['kind']}) to (autoscaling.Scale): unknown conversion"
+                    raise BadRequest(f'{sent["kind"]} in version "{version}" cannot be handled as a Scale: {why}')
+                if (name := (sent.get("metadata") or {}).get("name")) and name != call.target.name:
+                    url = f"does not match the name on the URL ({call.target.name})"
+                    raise BadRequest(f"the name of the object ({name}) {url}")
                 change = lambda _: sent  # noqa: E731
             case "PATCH", "application/json-patch+json":
                 change = partial(json_patch, operations=bodies.patch(call.request))
@@ -204,8 +223,7 @@ class Verbs:
             case "PATCH", "application/apply-patch+yaml":
                 change = partial(merge_patch, patch=_object(bodies.from_yaml(call.request.body)))
             case "PATCH", _:
-                strategic = () if kind.replicas else (_STRATEGIC,)
-                raise bodies.unsupported(", ".join((*_PATCHES, *strategic, _APPLY)))
+                raise UnsupportedMediaType("415: Unsupported Media Type")
             case _:
                 raise MethodNotAllowed("the server does not allow this method on the requested resource")
 
@@ -215,7 +233,7 @@ class Verbs:
         return answered(call.request, scale_of(kind, self._store.writes.update(call.model, call.key, scaled, by)))
 
     def delete(self, call: Call) -> Answer | Reading:
-        options = self._delete_options(call)
+        options = request_options.of_deletion(call.request)
         existing = self._store.writes.existing(call.model.KIND, call.key)
         body, gone = self._delete(call, existing.key, options)
         if not gone:
@@ -228,7 +246,7 @@ class Verbs:
         return answered(call.request, status)
 
     def delete_collection(self, call: Call) -> Listing | Reading:
-        options = self._delete_options(call)
+        options = request_options.of_deletion(call.request)
         matches = _selected(call)
         found = self._store.storage.all(call.model.KIND.group_kind, call.target.namespace)
         chosen = [stored for stored in found if matches(stored.json)]
@@ -256,9 +274,9 @@ class Verbs:
         if not body.get("apiVersion") or not body.get("kind"):
             group, _, version = str(body.get("apiVersion") or "").rpartition("/")
             raise BadRequest(f"invalid object type: {group}/{version}, Kind={body.get('kind') or ''}")
-        if not (body.get("metadata") or {}).get("name") and not call.target.subresource:
-            why = "was undeterminable: name must be provided"
-            raise BadRequest(f"the name of the object ({call.target.name} based on URL) {why}")
+        if (body["apiVersion"], body["kind"]) != (call.target.api_version, call.model.KIND.kind):
+            group, _, version = str(body["apiVersion"]).rpartition("/")
+            raise BadRequest(f"invalid object type: {group}/{version}, Kind={body['kind']}")
         self._check_identity(call, body)
         metadata = {**(body.get("metadata") or {}), "name": call.target.name}
         if metadata.get("managedFields"):
@@ -270,6 +288,9 @@ class Verbs:
         if call.conversion is not None:
             body = call.conversion.converted(body, call.model.KIND.api_version)
         existed = self._store.storage.get(call.key) is not None
+        if not existed and (uid := metadata.get("uid")):
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise conflict(call.model.KIND, call.target.name, why)
         force = call.request.flag("force")
         applied = self._store.writes.apply(call.model, body, call.by, force=force)
         return self._written(call, applied, 200 if existed else 201)
@@ -277,7 +298,10 @@ class Verbs:
     def _check_applied(self, call: Call, body: JsonObject) -> None:
         """Server-side apply never drops fields silently, in any mode."""
         schemas = self._store.schemas
-        read = schemas.decoded(call.model, call.target.version, body)
+        try:
+            read = schemas.decoded(call.model, call.target.version, body)
+        except BadRequest as error:
+            raise untyped(body, call.model.KIND, [error.message.partition(": ")[2]]) from error
         if unknown := read[1] if read else schemas.unknown_fields(call.model, call.target.version, body):
             raise untyped(body, call.model.KIND, [f".{field}: field not declared in schema" for field in unknown])
         if faults := schemas.untyped(call.model, body):
@@ -292,8 +316,13 @@ class Verbs:
     def _check_identity(self, call: Call, body: Any) -> None:
         """Checks that a body has the kind, version, name and namespace of the path."""
         kind, target = call.model.KIND, call.target
-        if not isinstance(body, dict) or not isinstance(body.get("metadata") or {}, dict):
+        if not isinstance(body, dict):
             raise undecodable(kind, target.version, "json: cannot unmarshal into Go value")
+        if not isinstance(body.get("metadata", {}), dict | None):
+            why = f"json: cannot unmarshal {json_kind(body['metadata'])} into Go value of type v1.ObjectMeta"
+            raise undecodable(kind, target.version, why)
+        if not is_built_in(kind.group):
+            _check_users_kind(call, body)
         have = (body.get("apiVersion") or target.api_version, body.get("kind") or kind.kind)
         if have != (target.api_version, kind.kind):
             raise BadRequest(
@@ -310,10 +339,6 @@ class Verbs:
     def _pruned(self, call: Call, body: JsonObject, *, patch: bool = False) -> tuple[JsonObject, tuple[str, ...]]:
         """The body without unknown fields, and warnings about these. Raises under ``Strict``."""
         mode = call.request.query.get("fieldValidation") or "Warn"
-        if mode not in ("Ignore", "Warn", "Strict"):
-            supported = 'supported values: "Ignore", "Strict", "Warn"'
-            cause = Cause("fieldValidation", f'Unsupported value: "{mode}": {supported}', "FieldValueNotSupported")
-            raise invalid(call.options, "", [cause])
         schemas = self._store.schemas
         try:
             read = schemas.decoded(call.model, call.target.version, body)
@@ -336,34 +361,27 @@ class Verbs:
         pruned = body if read else schemas.pruned(call.model, call.target.version, body)
         return pruned, tuple(texts) if mode == "Warn" else ()
 
+    def _check_patched(self, call: Call, before: JsonObject, after: Any) -> None:
+        """Checks what a patch may not change."""
+        kind, target = call.model.KIND, call.target
+        metadata = after.get("metadata") if isinstance(after, dict) else None
+        if not isinstance(metadata, dict):
+            self._check_identity(call, after)
+            return
+        have = (after.get("apiVersion"), after.get("kind"))
+        if have != (target.api_version, kind.kind) and is_built_in(kind.group):
+            raise self._unpatchable(call, f"{have[0]}, Kind={have[1]} is not {target.api_version}, Kind={kind.kind}")
+        self._check_identity(call, after)
+        _check_metadata(call, before["metadata"], metadata, replaced=False)
+
     @staticmethod
     def _unpatchable(call: Call, why: str) -> ApiError:
         shown = json.dumps(call.request.body.decode("utf-8", "replace"))
         return invalid(call.model.KIND, call.target.name, [Cause("patch", f"Invalid value: {shown}: {why}")])
 
-    def _delete_options(self, call: Call) -> JsonObject:
-        options = bodies.optional_manifest(call.request)
-        query = call.request.query
-        for name in ("propagationPolicy", "orphanDependents"):
-            if name in query:
-                options = {**options, name: query[name]}
-        if options.get("dryRun") or query.get("dryRun"):
-            options = {**options, "dryRun": ["All"]}
-        policy = options.get("propagationPolicy")
-        if policy and options.get("orphanDependents") is not None:
-            why = "orphanDependents and deletionPropagation cannot be both set"
-            raise invalid(call.options, "", [Cause("propagationPolicy", f'Invalid value: "{policy}": {why}')])
-        if policy not in (None, "", "Background", "Foreground", "Orphan"):
-            supported = 'supported values: "Foreground", "Background", "Orphan", "nil"'
-            why = f'Unsupported value: "{policy}": {supported}'
-            raise invalid(call.options, "", [Cause("propagationPolicy", why, "FieldValueNotSupported")])
-        if "gracePeriodSeconds" in query:
-            call.request.number("gracePeriodSeconds", signed=True)
-        return options
-
     def _delete(self, call: Call, key: ObjectKey, options: JsonObject) -> tuple[JsonObject, bool]:
         given = options.get("preconditions") or {}
-        orphans = options.get("orphanDependents") in (True, "true")
+        orphans = bool(options.get("orphanDependents"))
         return self._store.writes.deletions.delete(
             call.model,
             key,
@@ -405,6 +423,39 @@ def _reading(call: Call, objects: Sequence[Stored], show: Callable[[], _Shown]) 
     if call.conversion is None:
         return show()
     return Reading(call.conversion, objects, call.target.api_version, show)
+
+
+def _check_users_kind(call: Call, body: JsonObject) -> None:
+    kind, target = call.model.KIND, call.target
+    if not body.get("kind"):
+        text = json.dumps(body)
+        raise BadRequest(
+            f"the object provided is unrecognized (must be of type {kind.kind}): "
+            f"Object 'Kind' is missing in '{text}' ({text[:64]})"
+        )
+    patched = call.request.method == "PATCH"
+    for name, expected in (("kind", kind.kind), ("apiVersion", target.api_version)):
+        if body.get(name) and body[name] != expected and (name == "kind" or patched):
+            cause = Cause(name, f'Invalid value: "{body[name]}": must be {expected}')
+            named = replace(kind, kind=str(body["kind"]))
+            raise invalid(named, target.name or (body.get("metadata") or {}).get("name", ""), [cause])
+    for name in ("labels", "annotations"):
+        values = (body.get("metadata") or {}).get(name)
+        for value in values.values() if isinstance(values, dict) else ():
+            if not isinstance(value, str | None):
+                why = f"json: cannot unmarshal {json_kind(value)} into Go struct field ObjectMeta.{name} of type string"
+                raise undecodable(kind, target.version, why)
+
+
+def _check_metadata(call: Call, before: JsonObject, after: JsonObject, *, replaced: bool) -> None:
+    """Checks what a client may not change. A replacement's uid is a precondition instead."""
+    version = after.get("resourceVersion")
+    if version and not str(version).isdigit():
+        raise Unclassified(f'strconv.ParseUint: parsing "{str(version)[:64]}": invalid syntax')
+    for name in ("deletionTimestamp",) if replaced else ("uid", "deletionTimestamp"):
+        if after.get(name) not in (None, "", before.get(name)):
+            cause = Cause(f"metadata.{name}", f"Invalid value: {quoted(after[name])}: field is immutable")
+            raise invalid(call.model.KIND, call.target.name, [cause])
 
 
 def _policy(options: JsonObject) -> Policy:

@@ -34,6 +34,7 @@ from lockgate.embedded.kubernetes.refusals import (
 from lockgate.embedded.kubernetes.schemas import Given, Schemas, refusal
 from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.embedded.kubernetes.webhooks import Webhooks
+from lockgate.resources.field_errors import json_kind
 from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
 from lockgate.resources.rules.core import endpoint_addresses
 
@@ -316,10 +317,9 @@ def _users_metadata(kind: Kind, body: JsonObject) -> JsonObject:
     for name, (type_, go) in _USERS.items():
         value = metadata.get(name)
         if value is not None and not isinstance(value, type_):
-            found = {str: "string", dict: "object", list: "array", bool: "bool"}.get(type(value), "number")
-            version = kind.versions[0]
-            why = f"json: cannot unmarshal {found} into Go struct field ObjectMeta.metadata.{name} of type {go}"
-            raise undecodable(kind, version, why)
+            field = f"ObjectMeta.metadata.{name} of type {go}"
+            why = f"json: cannot unmarshal {json_kind(value)} into Go struct field {field}"
+            raise undecodable(kind, kind.versions[0], why)
     return {name: metadata[name] for name in _USERS if metadata.get(name)}
 
 
