@@ -175,7 +175,7 @@ class Verbs:
                 key = self._store.schemas.merge_key(call.model)
                 change = partial(strategic_merge_patch, patch=_object(bodies.patch(call.request)), merge_key=key)
             case _:
-                raise UnsupportedMediaType("415: Unsupported Media Type")
+                raise _unsupported(kind)
         if call.request.flag("force"):
             cause = Cause("force", "Forbidden: may not be specified for non-apply patch", "FieldValueForbidden")
             raise invalid(call.options, "", [cause])
@@ -223,7 +223,7 @@ class Verbs:
             case "PATCH", "application/apply-patch+yaml":
                 change = partial(merge_patch, patch=_object(bodies.from_yaml(call.request.body)))
             case "PATCH", _:
-                raise UnsupportedMediaType("415: Unsupported Media Type")
+                raise _unsupported(kind)
             case _:
                 raise MethodNotAllowed("the server does not allow this method on the requested resource")
 
@@ -423,6 +423,12 @@ def _reading(call: Call, objects: Sequence[Stored], show: Callable[[], _Shown]) 
     if call.conversion is None:
         return show()
     return Reading(call.conversion, objects, call.target.api_version, show)
+
+
+def _unsupported(kind: Kind) -> ApiError:
+    if is_built_in(kind.group):
+        return UnsupportedMediaType("415: Unsupported Media Type")
+    return bodies.unsupported("application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml")
 
 
 def _check_users_kind(call: Call, body: JsonObject) -> None:
