@@ -127,6 +127,19 @@ def test_a_local_merge_keeps_what_the_manifest_does_not_have() -> None:
     assert merged({"a": {"b": 1, "c": [1]}}, {"a": {"c": [2]}}) == {"a": {"b": 1, "c": [2]}}
 
 
+def test_a_local_merge_keeps_the_defaults_of_items() -> None:
+    """Found with a user who may only read, at a real API server: every Service differed from its manifest."""
+    there = {"spec": {"ports": [{"port": 80, "protocol": "TCP", "targetPort": 80}, {"port": 81, "protocol": "TCP"}]}}
+    written = {"apiVersion": "v1", "spec": {"ports": [{"port": 81}, {"port": 80, "targetPort": "http"}]}}
+    assert merged(there, written)["spec"]["ports"] == [
+        {"port": 81, "protocol": "TCP"},
+        {"port": 80, "protocol": "TCP", "targetPort": "http"},
+    ]
+    routes = {"spec": {"http": [{"name": "a", "timeout": "3s"}]}}
+    written = {"apiVersion": "networking.istio.io/v1", "spec": {"http": [{"name": "a"}]}}
+    assert merged(routes, written)["spec"] == written["spec"]
+
+
 def test_ingresses_come_last_and_what_others_need_first() -> None:
     kinds = ["Ingress", "VirtualService", "Gateway", "Certificate", "ClusterIssuer", "Namespace", "Service"]
     ordered = sorted((ObjectKey("", kind, "a", "b") for kind in kinds), key=rank)

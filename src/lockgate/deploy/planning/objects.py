@@ -178,11 +178,30 @@ def _hashed(value: Any) -> str | None:
     return f"sha256:{sha256(text.encode()).hexdigest()[:12]} ({len(text)} characters)"
 
 
-def merged(before: Any, manifest: Any) -> Any:
-    """The manifest laid over an object: maps by key, lists as a whole."""
+def merged(before: JsonObject, manifest: JsonObject) -> JsonObject:
+    """The manifest laid over an object: maps by key, lists as a whole. Items of the lists of Kubernetes' own kinds keep
+    their defaults; those of most custom kinds have none."""
+    group = manifest.get("apiVersion", "").rpartition("/")[0]
+    laid: JsonObject = _laid(before, manifest, keyed="." not in group or group.endswith(".k8s.io"))
+    return laid
+
+
+def _laid(before: Any, manifest: Any, *, keyed: bool) -> Any:
     if isinstance(before, dict) and isinstance(manifest, dict):
-        return {**before, **{key: merged(before.get(key), value) for key, value in manifest.items()}}
+        return {**before, **{key: _laid(before.get(key), value, keyed=keyed) for key, value in manifest.items()}}
+    if keyed and isinstance(before, list) and isinstance(manifest, list):
+        there = {_item_key(each): each for each in before}
+        return [_laid(there.get(_item_key(each) or ()), each, keyed=True) for each in manifest]
     return manifest
+
+
+# By which fields Kubernetes tells the items of a list apart: ports of Services and of containers, containers, volumes.
+_ITEM_KEYS: Final = (("port", "protocol"), ("containerPort", "protocol"), ("mountPath",), ("name",))
+
+
+def _item_key(item: Any) -> tuple[object, ...] | None:
+    fields = next((each for each in _ITEM_KEYS if isinstance(item, dict) and each[0] in item), None)
+    return tuple(item.get(each, "TCP") for each in fields) if fields else None
 
 
 _ORDER: Final = (
