@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -112,3 +115,29 @@ def test_many_records_are_read_in_parts_and_their_file_is_truncated(
         file.write("\n")
     assert not logs.collect()
     assert (len(log.read_text().splitlines()), logs.records.stat().st_size) == (27, 0)
+
+
+def test_new_lines_are_delivered_to_the_bucket_and_old_objects_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_logs, "_KEPT_OBJECTS", 2)
+    stored: dict[str, bytes] = {}
+
+    async def deliver(bucket: str, key: str, content: bytes, instead_of: str) -> bool:
+        stored.pop(instead_of, None)
+        if bucket == "b":
+            stored[key] = content
+        return bucket == "b"
+
+    there, missing = balancer("one", "b", "team"), balancer("two", "none", "")
+    logs = AccessLogs(tmp_path, lambda: [(there, "127.0.0.1"), (missing, "127.0.0.1")], deliver=deliver)
+    for number in range(3):
+        with logs.records.open("a") as file:
+            file.write(record(there) + record(missing))
+        logs.collect()
+        asyncio.run(logs.deliver(datetime(2026, 1, 2, 3, 5 + number, tzinfo=UTC)))
+    stems = [re.sub(r"_[0-9a-f]{8}\.log\.gz$", "", each) for each in stored]
+    folder = "team/AWSLogs/123456789012/elasticloadbalancing/us-east-1/2026/01/02/"
+    name = "123456789012_elasticloadbalancing_us-east-1_app.one.0123456789abcdef"
+    assert stems == [f"{folder}{name}_20260102T{at}Z_127.0.0.1" for at in ("0306", "0307")]
+    assert all(len(gzip.decompress(each).splitlines()) == 1 for each in stored.values())

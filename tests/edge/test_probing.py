@@ -26,6 +26,7 @@ from lockgate.deploy.cluster import Cluster
 from lockgate.deploy.kubeconfig import context
 from lockgate.deploy.live import live_edge
 from lockgate.edge.edge import Edge
+from lockgate.probe.reading import NoSuchLoadBalancer
 from lockgate.runtime import commands
 from lockgate.runtime.state import StateFolder
 from lockgate.trace.model import Request
@@ -92,6 +93,37 @@ def test_the_apis_alone_lead_to_the_same_prediction(
     found = as_json(trace(asyncio.run(read()), request), lambda origin: None)
     assert found["ending"] | {"at": None} == predicted["ending"] | {"at": None}
     assert [hop["title"] for hop in found["hops"]] == [hop["title"] for hop in predicted["hops"]]
+
+
+def test_a_load_balancer_by_name_and_its_access_log(faulty: tuple[Up, dict[str, str]]) -> None:
+    """The name is asked of the load balancer, whatever its records are; its own log says what it did."""
+    edge, _ = faulty
+    named = json.loads(edge.exec("aws", "elbv2", "describe-load-balancers"))["LoadBalancers"]
+    main = next(each for each in named if "main" in each["LoadBalancerName"])
+    off = _probe(edge, "https://well.lock.example/", "--wait-logs", "5s")
+    assert off["logs"]["load_balancer"] is None
+    assert any("access_logs.s3.enabled is not true" in each for each in off["unseen"])
+    edge.exec("aws", "s3", "mb", "s3://edge-logs")
+    wanted = {"enabled": "true", "bucket": "edge-logs", "prefix": "team/a"}
+    pairs = [f"Key=access_logs.s3.{key},Value={value}" for key, value in wanted.items()]
+    arn = main["LoadBalancerArn"]
+    edge.exec("aws", "elbv2", "modify-load-balancer-attributes", "--load-balancer-arn", arn, "--attributes", *pairs)
+    url = "https://well.lock.example/some/path"
+    edge.wait(
+        until=lambda: _probe(edge, url, "--wait-logs", "7s")["logs"]["load_balancer"] is not None,
+        what="the load balancer's log has the request",
+    )
+    found = _probe(edge, url, "--alb", main["LoadBalancerName"], "--wait-logs", f"{PATIENCE:.0f}s")
+    logged = found["logs"]["load_balancer"]
+    assert logged["trace_id"].endswith(f"Root={found['request']['trace_id']}")
+    assert (logged["elb_status_code"], logged["actions_executed"]) == ("200", "forward")
+    assert "/some/path" in logged["request"]
+    assert found["load_balancer"]["name"] == main["LoadBalancerName"]
+    assert {each["port"] for each in found["load_balancer"]["listeners"]} >= {443}
+    elsewhere = _probe(edge, "https://unknown.lock.example/", "--alb", main["LoadBalancerName"])
+    assert any("no record of unknown.lock.example leads to" in each for each in elsewhere["unseen"])
+    with pytest.raises(NoSuchLoadBalancer, match="no load balancer nope"):
+        _probe(edge, "https://well.lock.example/", "--alb", "nope")
 
 
 def _probe(edge: Up, url: str, *arguments: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lockgate.loadbalancer import access_log, connection_log, health_check_log, network_log
+from lockgate.loadbalancer import access_log, access_log_fields, connection_log, health_check_log, network_log
 from lockgate.loadbalancer.access_log import entry_of, object_key
 from lockgate.loadbalancer.health import Answered, Connected, Failed, Outcome, TimedOut
 from lockgate.loadbalancer.model import (
@@ -311,3 +311,14 @@ def test_a_line_of_a_network_load_balancer() -> None:
     ]
     failed = {**record, "duration": "-", "cipher": "-", "tls": "-", "server_name": "-", "handshake": ""}
     assert " - - 98 246 - - - - - - - - - - " in network_log.line(failed, balancer, "127.0.0.9", "")
+
+
+def test_a_line_is_read_again() -> None:
+    found = access_log_fields.fields(access_log.line(entry_of(RECORD, {"g": "arn:g"}), BALANCER, "127.0.0.1"))
+    assert (found["elb"], found["target"], found["request"]) == (
+        "app/edge/0123456789abcdef",
+        "10.0.0.1:8080",
+        "GET http://shop.example:80/a?b=c HTTP/1.1",
+    )
+    assert (found["matched_rule_priority"], found["error_reason"]) == ("0", "-")
+    assert found["conn_trace_id"].startswith("TID_")

@@ -41,6 +41,7 @@ CERTIFICATE = {
 LISTENERS = [{"Port": 443, "Protocol": "HTTPS", "SslPolicy": "ELBSecurityPolicy-TLS13-1-3-2021-06", "ListenerArn": "l"}]
 BALANCER = {
     "name": "alb",
+    "arn": "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/alb/1",
     "dns_name": "alb-1.elb.amazonaws.com",
     "state": "active",
     "reason": "",

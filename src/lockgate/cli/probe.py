@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ _EPILOG = """\b
 Examples:
   lockgate probe https://towpath.example/api/orders
   lockgate probe https://towpath.example/ --live --profile production
+  lockgate probe https://towpath.example/ --alb k8s-edge-new --wait-logs
   lockgate probe https://towpath.example/chat --websocket
   lockgate probe https://towpath.example/ --every 1s --until-fails
 """
@@ -42,6 +44,9 @@ Examples:
 @click.option("--websocket", is_flag=True, help="Open a WebSocket instead.")
 @click.option("--grpc", is_flag=True, help="Call a gRPC method, /package.Service/Method, with an empty message.")
 @click.option("--live", is_flag=True, help="Probe the internet and AWS, even if an edge runs here.")
+@click.option("--alb", metavar="NAME", default="", help="Connect to this load balancer, wherever the records lead.")
+@click.option("--wait-logs", is_flag=False, flag_value="7m", metavar="[DURATION]",
+              help="Wait for the load balancer's access log in S3: AWS writes it every 5 minutes.")  # fmt: skip
 @click.option("--resolver", metavar="IP[:PORT]", help="The DNS resolver to ask instead of the system's.")
 @click.option("--context", metavar="NAME", help="The kubeconfig's context of the cluster, for the evidence.")
 @click.option("--profile", metavar="NAME", help="AWS profile, for the evidence.")
@@ -61,6 +66,8 @@ def probe(
     websocket: bool,
     grpc: bool,
     live: bool,
+    alb: str,
+    wait_logs: str | None,
     resolver: str | None,
     context: str | None,
     profile: str | None,
@@ -93,10 +100,13 @@ def probe(
     except BadUrl as error:
         raise click.UsageError(str(error)) from None
     kind = "websocket" if websocket else "grpc" if grpc else "http"
-    interval = _interval(every) if every else None
+    interval = _seconds("--every", every, 0.01, 3600) if every else None
+    within = _seconds("--wait-logs", wait_logs, 1, 3600) if wait_logs else 0.0
     target = target_of(name, live=live, resolver=resolver, context=context, profile=profile, region=region)
+    if alb:
+        target = asyncio.run(_through(target, alb))
     if interval is None:
-        result = asyncio.run(once(target, request, protocol, kind, name, tls_max or ""))
+        result = asyncio.run(once(target, request, protocol, kind, name, tls_max or "", within))
         _print(result, verbose=verbose, output=output)
         return int(result.failed)
     from lockgate.probe import repeat
@@ -116,7 +126,19 @@ def probe(
     return int(failed)
 
 
-async def once(target: Target, request: Request, protocol: str, kind: str, name: str, newest_tls: str) -> Result:
+async def _through(target: Target, balancer: str) -> Target:
+    """Aimed at the DNS name of a load balancer. Raises `NoSuchLoadBalancer`."""
+    from lockgate.probe.reading import dns_name_of
+
+    if target.aws is None:
+        raise click.UsageError("--alb needs credentials of AWS and a region, to find the load balancer")
+    place = replace(target.place, entrance=await dns_name_of(target.aws, balancer))
+    return replace(target, place=place, balancer=balancer)
+
+
+async def once(
+    target: Target, request: Request, protocol: str, kind: str, name: str, newest_tls: str, logs_within: float = 0.0
+) -> Result:
     from lockgate.probe import probing
     from lockgate.probe.observing import asked
     from lockgate.runtime import commands
@@ -128,7 +150,16 @@ async def once(target: Target, request: Request, protocol: str, kind: str, name:
 
     sent = asked(request, protocol=protocol, kind=kind, now=time.time(), newest_tls=newest_tls)
     async with _cluster(target) as cluster:
-        return await probing.probe(target.place, request, sent, aws=target.aws, cluster=cluster, predict=predict)
+        return await probing.probe(
+            target.place,
+            request,
+            sent,
+            aws=target.aws,
+            cluster=cluster,
+            predict=predict,
+            balancer=target.balancer,
+            logs_within=logs_within,
+        )
 
 
 async def _predicted(target: Target, cluster: Cluster, request: Request) -> Any:
@@ -189,12 +220,12 @@ def target_of(
         raise click.UsageError(str(error)) from None
 
 
-def _interval(text: str) -> float:
+def _seconds(option: str, text: str, least: float, most: float) -> float:
     from lockgate.resources.durations import nanoseconds
 
     found = nanoseconds(text)
-    if found is None or not 10**7 <= found <= 3600 * 10**9:
-        raise click.UsageError(f"--every: {text!r} is not a duration from 10ms to 1h, such as 1s")
+    if found is None or not least <= found / 10**9 <= most:
+        raise click.UsageError(f"{option}: {text!r} is not a duration from {least:g} s to {most:g} s, such as 1s")
     return found / 10**9
 
 

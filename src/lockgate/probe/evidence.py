@@ -58,6 +58,7 @@ class Balancer:
     """A load balancer as its Describe calls have it; `groups` are those that it can forward to."""
 
     name: str
+    arn: str
     dns_name: str
     state: str
     reason: str
@@ -112,7 +113,9 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """`predicted` is `trace.text.as_json`'s. `balancers` is None where the account could not be read.
+    """`predicted` is `trace.text.as_json`'s. `balancers` is None where the account could not be read. `chosen` is the
+    load balancer that was asked for by name, or "". `balancer_log` are the fields of the request's line in its access
+    log.
 
     `secrets` maps the keys (SHA-256) of the certificates that gateways present to the Secrets that hold them.
     """
@@ -123,6 +126,7 @@ class Evidence:
     certificates: tuple[AcmCertificate, ...] = ()
     gateway_log: GatewayLog | None = None
     balancer_log: Json | None = None
+    chosen: str = ""
     secrets: Mapping[str, str] = field(default_factory=dict)
     issuances: tuple[Certificate, ...] = ()
     unseen: tuple[str, ...] = ()
@@ -134,7 +138,9 @@ class Evidence:
 
     @property
     def entered(self) -> Balancer | None:
-        """The load balancer that the host's records lead to, or whose own name the host is."""
+        """The load balancer that was asked for, or that the host's records lead to, or whose own name the host is."""
+        if self.chosen:
+            return next((each for each in self.balancers or () if each.name == self.chosen), None)
         names = [name for each in self.records or () for name in (each.alias, *each.values) if name]
         found = self.balancer_of(names)
         if found is None and self.predicted is not None:

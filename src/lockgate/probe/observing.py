@@ -23,11 +23,12 @@ _MOST_ADDRESSES = 8
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a probe looks. `dns` is the only name server there is, for a running edge; `resolver` replaces the
-    system's."""
+    system's. `entrance` is the DNS name to connect to instead of the URL's host, such as a load balancer's."""
 
     reach: Reach
     dns: Server | None = None
     resolver: Server | None = None
+    entrance: str = ""
 
 
 def asked(request: Request, *, protocol: str, kind: str, now: float, newest_tls: str = "") -> Asked:
@@ -55,7 +56,7 @@ async def observe(place: Place, asked: Asked) -> Observation:
     secure = asked.scheme == "https"
     alpn = {"auto": ("h2", "http/1.1"), "1.1": ("http/1.1",), "2": ("h2",)}[asked.protocol]
     named = None if _is_address(asked.host) else asked.host
-    addresses = names.addresses[:_MOST_ADDRESSES] if names.asked else (asked.host,)
+    addresses = names.addresses[:_MOST_ADDRESSES] if names.asked else (names.host,)
     connections = await asyncio.gather(
         *(
             connect(
@@ -82,9 +83,10 @@ async def _exchange(reach: Reach, asked: Asked, address: str) -> Exchange:
 
 
 async def _names(place: Place, asked: Asked) -> Names:
-    if _is_address(asked.host):
-        return Names(asked.host, asked=False)
-    return await look_up(asked.host, only=place.dns, resolver=place.resolver)
+    host = place.entrance or asked.host
+    if _is_address(host):
+        return Names(host, asked=False)
+    return await look_up(host, only=place.dns, resolver=place.resolver)
 
 
 async def _again(place: Place, asked: Asked, exchanges: list[Exchange] | tuple[Exchange, ...]) -> Exchange | None:

@@ -9,8 +9,8 @@ from typing import TypeAlias, TypeVar
 
 from lockgate.controllers.aws import Aws, AwsError
 from lockgate.errors import CommandError
+from lockgate.probe import access_log, reading
 from lockgate.probe import cluster as in_cluster
-from lockgate.probe import reading
 from lockgate.probe.causes import Cause, causes
 from lockgate.probe.cluster import Cluster
 from lockgate.probe.evidence import Evidence, Json
@@ -36,21 +36,36 @@ class Result:
 
 
 async def probe(
-    place: Place, request: Request, asked: Asked, *, aws: Aws | None, cluster: Cluster | None, predict: Predict
+    place: Place,
+    request: Request,
+    asked: Asked,
+    *,
+    aws: Aws | None,
+    cluster: Cluster | None,
+    predict: Predict,
+    balancer: str = "",
+    logs_within: float = 0.0,
 ) -> Result:
-    """`aws` and `cluster` are where the load balancer and the gateway are, if there are credentials for them."""
+    """`aws` and `cluster` are where the load balancer and the gateway are, if there are credentials for them.
+    `balancer` is the name of the one whose DNS name is `place.entrance`. `logs_within` are the seconds to wait for the
+    access log of the load balancer; 0 does not read it."""
+    since = datetime.now(UTC)
     seen = await observe(place, asked)
     unseen: tuple[str, ...] = ()
     try:
         predicted = await predict(_as_sent(request, seen))
     except CommandError as error:
         predicted, unseen = None, (f"a prediction: {error}",)
-    known = await _of_account(asked, aws, predicted)
+    if balancer and predicted is not None and not _enters(predicted, balancer):
+        predicted, unseen = None, (f"a prediction: no record of {asked.host} leads to {balancer}",)
+    known = await _of_account(asked, aws, predicted, balancer)
+    if logs_within and aws is not None:
+        known = await _of_access_log(seen, known, aws, since, logs_within)
     known = replace(known, unseen=(*unseen, *known.unseen))
     if cluster is None:
         known = replace(known, unseen=(*known.unseen, "the cluster: no kubeconfig"))
     else:
-        known, behind = await _of_cluster(seen, known, cluster)
+        known, behind = await _of_cluster(seen, known, cluster, follow=bool(logs_within))
         seen = replace(seen, direct=behind)
     return Result(seen, known, causes(seen, known, datetime.now(UTC)))
 
@@ -69,7 +84,29 @@ def _as_sent(request: Request, seen: Observation) -> Request:
             return sent
 
 
-async def _of_account(asked: Asked, aws: Aws | None, predicted: Json | None) -> Evidence:
+def _enters(predicted: Json, balancer: str) -> bool:
+    return any(hop.get("load_balancer") == balancer for hop in predicted["hops"])
+
+
+async def _of_access_log(seen: Observation, known: Evidence, aws: Aws, since: datetime, within: float) -> Evidence:
+    """The load balancer's own line about the request."""
+    balancer, unseen = known.entered, known.unseen
+    if balancer is None:
+        return replace(known, unseen=(*unseen, "an access log: no load balancer of the account is known to be asked"))
+    what = f"the access log of {balancer.name}"
+    if not access_log.is_on(balancer):
+        return replace(known, unseen=(*unseen, f"{what}: its attribute access_logs.s3.enabled is not true"))
+    try:
+        found = await access_log.logged(aws, balancer, seen.asked.trace_id, since, within)
+    except AwsError as error:
+        action = "s3:ListBucket" if "list" in error.operation else "s3:GetObject"
+        return replace(known, unseen=(*unseen, f"{what}: {reading.denied(error, action)}"))
+    if found is None:
+        return replace(known, unseen=(*unseen, f"{what}: no line of the request within {within:.0f} s"))
+    return replace(known, balancer_log=found)
+
+
+async def _of_account(asked: Asked, aws: Aws | None, predicted: Json | None, chosen: str) -> Evidence:
     if aws is None:
         return Evidence(predicted, unseen=("the AWS account: no credentials",))
     unseen: list[str] = []
@@ -85,6 +122,7 @@ async def _of_account(asked: Asked, aws: Aws | None, predicted: Json | None) -> 
         predicted,
         await part("route53:ListResourceRecordSets", lambda: reading.records(aws, asked.host)),
         await part("elasticloadbalancing:Describe*", lambda: reading.balancers(aws)),
+        chosen=chosen,
     )
     if (balancer := known.entered) is not None and asked.scheme == "https":
         found = await part("acm:DescribeCertificate", lambda: reading.certificates(aws, balancer, asked.port))
@@ -92,7 +130,10 @@ async def _of_account(asked: Asked, aws: Aws | None, predicted: Json | None) -> 
     return replace(known, unseen=tuple(unseen))
 
 
-async def _of_cluster(seen: Observation, known: Evidence, cluster: Cluster) -> tuple[Evidence, dict[str, Connection]]:
+async def _of_cluster(
+    seen: Observation, known: Evidence, cluster: Cluster, *, follow: bool
+) -> tuple[Evidence, dict[str, Connection]]:
+    """With `follow`, the gateway's log is read of answers that did not fail, too."""
     unseen: list[str] = []
 
     async def part(what: str, read: Callable[[], Awaitable[Part]]) -> Part | None:
@@ -105,7 +146,7 @@ async def _of_cluster(seen: Observation, known: Evidence, cluster: Cluster) -> t
     asked, answer = seen.asked, seen.answer
     gateways = await part("Gateways", lambda: in_cluster.gateways(cluster)) or []
     pods = await part("the gateway's Pods", lambda: in_cluster.pods(cluster, gateways)) or []
-    if answer is not None and answer.speaker in ("gateway", "backend") and (answer.status or 0) >= 400:
+    if answer is not None and answer.speaker in ("gateway", "backend") and (follow or (answer.status or 0) >= 400):
         log = await part("the gateway's log", lambda: in_cluster.logged(cluster, pods, asked.agent))
         if log is None and pods:
             unseen.append("the gateway's log: it has no line of the request; `meshConfig.accessLogFile` turns it on")

@@ -11,6 +11,7 @@ from typing import Any
 
 from lockgate.controllers import elbv2
 from lockgate.controllers.aws import Aws, AwsError
+from lockgate.errors import CommandError
 from lockgate.loadbalancer.elbv2 import Answers
 from lockgate.probe.evidence import AcmCertificate, Balancer, Group, Json, Record, TargetState
 
@@ -64,6 +65,7 @@ def _balancers(answers: Answers) -> Iterator[Balancer]:
         state = each.get("State") or {}
         yield Balancer(
             name=each["LoadBalancerName"],
+            arn=arn,
             dns_name=each["DNSName"],
             state=state.get("Code", ""),
             reason=state.get("Reason", ""),
@@ -103,6 +105,23 @@ def _target(group: str, answer: Json) -> TargetState:
         health.get("Reason", ""),
         health.get("Description", ""),
     )
+
+
+class NoSuchLoadBalancer(CommandError):
+    """The account has no load balancer of this name."""
+
+    hint = "`aws elbv2 describe-load-balancers` lists them; --region says where"
+
+
+async def dns_name_of(aws: Aws, name: str) -> str:
+    """The DNS name of a load balancer. Raises `NoSuchLoadBalancer`."""
+    try:
+        (found,) = await aws.list("elbv2", "describe_load_balancers", "LoadBalancers", Names=[name])
+    except AwsError as error:
+        if error.code.startswith("LoadBalancerNotFound"):
+            raise NoSuchLoadBalancer(f"{aws.region} has no load balancer {name}") from None
+        raise NoSuchLoadBalancer(denied(error, "elasticloadbalancing:DescribeLoadBalancers")) from None
+    return str(found["DNSName"])
 
 
 async def certificates(aws: Aws, balancer: Balancer, port: int) -> tuple[AcmCertificate, ...]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from lockgate.probe.causes import Cause
-from lockgate.probe.evidence import Evidence
+from lockgate.probe.evidence import Balancer, Evidence
 from lockgate.probe.observed import Connection, Exchange, NameAnswer, Observation
 from lockgate.probe.probing import Result
 
@@ -37,10 +37,30 @@ def as_json(result: Result, now: datetime) -> Json:
         "gateway_connections": {name: _connection(each, now) for name, each in seen.direct.items()},
         "answers": [_exchange(each) for each in seen.exchanges],
         "causes": [asdict(cause) for cause in result.causes],
+        "load_balancer": _balancer(known),
+        "logs": {
+            "load_balancer": dict(known.balancer_log) if known.balancer_log else None,
+            "gateway": asdict(known.gateway_log) if known.gateway_log else None,
+        },
         "predicted": dict(known.predicted) if known.predicted is not None else None,
         "first_difference": first_difference(seen, known),
         "unseen": list(known.unseen),
         "ok": not result.failed,
+    }
+
+
+def _balancer(known: Evidence) -> Json | None:
+    if (found := known.entered) is None:
+        return None
+    return {
+        "name": found.name,
+        "dns_name": found.dns_name,
+        "state": found.state,
+        "scheme": found.scheme,
+        "listeners": [{"protocol": each.get("Protocol"), "port": each.get("Port")} for each in found.listeners],
+        "target_groups": [
+            {"name": group.name, "targets": [asdict(target) for target in group.targets]} for group in found.groups
+        ],
     }
 
 
@@ -119,6 +139,8 @@ def lines(result: Result, style: Style, now: datetime, *, verbose: bool = False)
     seen, known = result.observation, result.evidence
     asked = seen.asked
     yield style(f"{asked.method} {asked.url}", "bold") + style(f"   {asked.trace_id}", "dim")
+    if known.chosen and known.entered is not None:
+        yield from _chosen(known.entered, style)
     yield from _names(seen, style)
     for each in seen.connections:
         yield _connected(each, style, now)
@@ -126,6 +148,7 @@ def lines(result: Result, style: Style, now: datetime, *, verbose: bool = False)
         yield _connected(behind, style, now, f"gateway {name}")
     for exchange in seen.exchanges:
         yield from _answered(exchange, style, verbose)
+    yield from _logs(known, style)
     yield from _prediction(seen, known, style)
     for cause in result.causes:
         yield from _cause(cause, style)
@@ -183,6 +206,29 @@ def _answered(exchange: Exchange, style: Style, verbose: bool) -> Iterator[str]:
             yield style(f"{' ' * 17}{name}: {value}", "dim")
     if exchange.status >= 400 and exchange.body:
         yield style(f"{' ' * 17}{' '.join(exchange.text.split())[:100]}", "dim")
+
+
+def _chosen(balancer: Balancer, style: Style) -> Iterator[str]:
+    """A load balancer that was asked for by name, with the health of its targets."""
+    text = f"{balancer.name} is {balancer.state}, {balancer.scheme} · {balancer.ports}"
+    yield _line(balancer.state == "active", "balancer", text, style)
+    for group in balancer.groups:
+        healthy = sum(each.state == "healthy" for each in group.targets)
+        sick = dict.fromkeys(each.reason or each.state for each in group.targets if each.state != "healthy")
+        why = f" ({', '.join(sick)})" if sick else ""
+        text = f"{group.name}: {healthy} of {len(group.targets)} healthy{why}"
+        yield _line(healthy > 0, "targets", text, style)
+
+
+def _logs(known: Evidence, style: Style) -> Iterator[str]:
+    if (line := known.balancer_log) is not None:
+        times = [line.get(f"{each}_processing_time") for each in ("request", "target", "response")]
+        rule, took = line.get("matched_rule_priority"), f"{' + '.join(map(str, times))} s"
+        parts = [f"rule {rule}", str(line.get("actions_executed")), f"to {line.get('target')}", took]
+        yield _line(True, "access log", " · ".join(parts), style)
+    if (log := known.gateway_log) is not None:
+        parts = [f"flags {log.flags or 'none'}", log.details, log.cluster, f"to {log.upstream or 'no backend'}"]
+        yield _line(True, "gateway log", " · ".join(filter(None, parts)), style)
 
 
 def _prediction(seen: Observation, known: Evidence, style: Style) -> Iterator[str]:

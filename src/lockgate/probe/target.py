@@ -25,6 +25,8 @@ class Target:
     kubeconfig: str | None = None
     context: str | None = None
     profile: str | None = None
+    balancer: str = ""
+    """The name of the load balancer whose DNS name is the place's entrance; else ""."""
 
 
 def running(about: Mapping[str, Any]) -> Target:

@@ -1,14 +1,17 @@
 """Writes load balancers' access, connection and health check logs, if enabled. Envoy's records and the results of
-probes are converted to AWS's log lines, in files with the layout of AWS's S3 objects."""
+probes are converted to AWS's log lines, in files with the layout of AWS's S3 objects. If the bucket exists in the
+account, new lines are delivered there, too, as compressed objects, every few seconds instead of AWS's five minutes."""
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,6 +26,8 @@ from lockgate.loadbalancer.routing import certificate_for
 log = logging.getLogger("lockgate.elastic_load_balancing")
 
 EVERY_SECONDS = 1.0
+DELIVERY_SECONDS = 5.0
+_KEPT_OBJECTS = 500  # the oldest are deleted, because S3 is in memory here
 CLEARED_BYTES = 1 << 20  # size of the file of records beyond which it is truncated, once it is read completely
 AT_ONCE_BYTES = 1 << 19  # per read: longer than any record, but short enough not to block others
 
@@ -30,7 +35,8 @@ AT_ONCE_BYTES = 1 << 19  # per read: longer than any record, but short enough no
 class AccessLogs:
     """`folder` contains a folder per bucket. `current` returns the load balancers and their addresses. `chain_of`
     returns a certificate's PEM chain by its ARN, or "". `target_at` returns the public name (address and port) of a
-    target group's target at an address of this machine."""
+    target group's target at an address of this machine. `deliver` puts an object into a bucket in place of an older one
+    (its key, or ""), and returns whether there is such a bucket."""
 
     def __init__(
         self,
@@ -38,6 +44,7 @@ class AccessLogs:
         current: Callable[[], Iterable[tuple[AnyLoadBalancer, str]]],
         chain_of: Callable[[str], str] = lambda _: "",
         target_at: Callable[[str, str], str] = lambda _, place: place,
+        deliver: Callable[[str, str, bytes, str], Awaitable[bool]] | None = None,
     ) -> None:
         self.records = folder / "access-records.jsonl"
         self._folder = folder
@@ -47,14 +54,21 @@ class AccessLogs:
         self._read = 0
         self._lines: dict[Path, list[str]] = {}
         self._unwritable: set[Path] = set()  # already reported
+        self._deliver = deliver
+        self._undelivered: dict[Path, list[str]] = {}
+        self._delivered: defaultdict[str, deque[str]] = defaultdict(deque)  # keys by bucket
+        self._objects = 0
 
     async def run(self) -> None:
         """Runs until cancelled. Does nothing while no load balancer has a log enabled."""
-        more = False
+        more, due = False, 0.0
         while True:
             await asyncio.sleep(0 if more else EVERY_SECONDS)
             try:
                 more = self.collect()
+                if (now := asyncio.get_running_loop().time()) >= due:
+                    due = now + DELIVERY_SECONDS
+                    await self.deliver(datetime.now(UTC))
             except Exception as fault:  # a fault of logging must not affect traffic
                 more = False
                 log.warning("cannot read the records to log: %r", fault)
@@ -75,6 +89,8 @@ class AccessLogs:
         self._note(records)
         lines, self._lines = self._lines, {}
         for path, some in lines.items():
+            if self._deliver is not None:
+                self._undelivered.setdefault(path, []).extend(some)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("a", encoding="ascii") as file:
@@ -84,6 +100,25 @@ class AccessLogs:
                     log.warning("cannot write the log %s: %s", path, error.strerror)
                 self._unwritable.add(path)
         return bool(records) and self.records.stat().st_size > self._read
+
+    async def deliver(self, now: datetime) -> None:
+        """Puts the lines since the last delivery into their buckets, an object for each load balancer and log."""
+        undelivered, self._undelivered = self._undelivered, {}
+        for path, lines in undelivered.items():
+            assert self._deliver is not None
+            bucket, *parts = path.relative_to(self._folder).parts
+            self._objects += 1
+            key = (
+                "/".join(parts)
+                .replace("T0000Z_", f"T{now:%H%M}Z_")
+                .replace("_local.log", f"_{self._objects:08x}.log.gz")
+            )
+            kept = self._delivered[bucket]
+            oldest = kept[0] if len(kept) >= _KEPT_OBJECTS else ""
+            if await self._deliver(bucket, key, gzip.compress("".join(f"{each}\n" for each in lines).encode()), oldest):
+                kept.append(key)
+                if oldest:
+                    kept.popleft()
 
     def _new_records(self) -> list[bytes]:
         if not self.records.exists():

@@ -98,7 +98,11 @@ class ElasticLoadBalancing:
         self._serve_application = serve
         self._authentication = Authentication(trust, proxy_to)
         self._spans = spans
-        self._logs = AccessLogs(logs, self._logged, self._chain_of, self._target_at) if logs is not None else None
+        self._logs = (
+            AccessLogs(logs, self._logged, self._chain_of, self._target_at, platform.deliver)
+            if logs is not None
+            else None
+        )
         self._authentication_at: tuple[str, int] | None = None
         self._web_acls = WebAcls(aws, platform, waf)
         self._wake = asyncio.Event()

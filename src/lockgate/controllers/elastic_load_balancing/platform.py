@@ -40,6 +40,10 @@ class Platform(Protocol):
         """The ARNs of web ACLs, by the ARNs of the load balancers that they are associated with."""
         ...
 
+    async def deliver(self, bucket: str, key: str, content: bytes, instead_of: str) -> bool:
+        """Puts an object into S3 in place of another, whose key may be "". Returns False without such a bucket."""
+        ...
+
     def changes(self) -> AsyncIterator[frozenset[str]]:
         """Yields the services that calls have changed, such as ``{"elbv2", "wafv2"}``.
 

@@ -145,6 +145,9 @@ class Account:
     def create_web_acl(self, name: str, arn: str) -> None:
         web_acls.create(self.id, self.region, name, arn)
 
+    def deliver(self, bucket: str, key: str, content: bytes, instead_of: str) -> bool:
+        return moto_services.deliver(self.id, bucket, key, content, instead_of)
+
     def web_acls(self) -> Mapping[str, str]:
         return web_acls.associations(self.id, self.region, self.has_load_balancer)
 

@@ -237,6 +237,10 @@ class AwsApi:
         await self._run(lambda account: account.create_web_acl(name, arn))
         self._changes.publish("wafv2")
 
+    async def deliver(self, bucket: str, key: str, content: bytes, instead_of: str) -> bool:
+        """Puts an object into S3 in place of another, whose key may be "". Returns False without such a bucket."""
+        return await self._run(lambda account: account.deliver(bucket, key, content, instead_of))
+
     async def web_acls(self) -> Mapping[str, str]:
         """The ARNs of web ACLs, by the ARNs of the load balancers that they are associated with."""
         return await self._run(lambda account: account.web_acls())

@@ -85,6 +85,20 @@ def stored_object(account: str, bucket: str, key: str) -> bytes | None:
     return None if found is None else bytes(found.value)
 
 
+def deliver(account: str, bucket: str, key: str, content: bytes, instead_of: str) -> bool:
+    """Puts an object into a bucket of the account, if there is one, and deletes another (its key, or "")."""
+    load()
+    from moto.s3.models import s3_backends
+
+    backend = s3_backends[account]["aws"]
+    if bucket not in backend.buckets:
+        return False
+    backend.put_object(bucket, key, content)
+    if instead_of:
+        backend.delete_object(bucket, instead_of)
+    return True
+
+
 def keep_object(bucket: str, key: str, content: bytes, region: str) -> None:
     """In a bucket that belongs to AWS: it is in no account's list, and can be read by presigned URL."""
     load()
