@@ -226,7 +226,7 @@ def test_no_policy_has_a_write_of_load_balancing() -> None:
         "prod",
         new_zones=("a",),
         reads=("wafv2:GetWebACLForResource",),
-        identity_role="/r",
+        identity="irsa",
         names=NAMES,
     )
     for action in iam.actions(iam.policy(needs, destroy=True)):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lockgate.cli.progress import Lines, styled
-from lockgate.cli.shipping import given_to, target_options, wish_options
+from lockgate.cli.shipping import given_to, identity_option, target_options, wish_options
 from lockgate.cli.terminal import print_data, say
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Examples:
 _APPLY = """\b
 Examples:
   lockgate apply k8s/
-  lockgate apply k8s/ --install --identity arn:aws:iam::123456789012:role/cert-manager
+  lockgate apply k8s/ --install --identity pod-identity
   lockgate apply k8s/ --progressive --pause 60
   git worktree add /tmp/old v41 && lockgate apply /tmp/old/k8s --yes      the way back
 """
@@ -144,7 +144,7 @@ async def _applied(
 @click.command(epilog=_ADOPT)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @target_options
-@click.option("--identity", metavar="ROLE", default="", help="Let the issuer use this IAM role (its ARN).")
+@identity_option
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 def adopt(paths: tuple[str, ...], yes: bool, **given: Any) -> int:
     """Take over an edge that exists: what the manifests describe belongs to --name from then on.

@@ -31,6 +31,18 @@ def target_options(command: Command) -> Command:
     return command
 
 
+def _identity(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
+    if text and text not in ("pod-identity", "irsa") and not text.startswith("arn:"):
+        raise click.BadParameter(f"{text!r} is not pod-identity, irsa, or the ARN of an IAM role")
+    return text
+
+
+identity_option = click.option(
+    "--identity", metavar="pod-identity|irsa|ROLE", default="", callback=_identity,
+    help="Give cert-manager an IAM role in place of access keys: one that is made for it, or this one (its ARN).",
+)  # fmt: skip
+
+
 def wish_options(command: Command) -> Command:
     for option in (
         click.option("--pause", metavar="SECONDS", type=click.FloatRange(0), default=10.0, show_default=True,
@@ -40,7 +52,7 @@ def wish_options(command: Command) -> Command:
         click.option("--progressive", is_flag=True,
                      help="Shift requests to a new gateway, back-end or load balancer in steps; back if one fails."),
         click.option("--force-conflicts", is_flag=True, help="Take fields that other field managers own."),
-        click.option("--identity", metavar="ROLE", default="", help="Let the issuer use this IAM role (its ARN)."),
+        identity_option,
         click.option("--install", is_flag=True, help="Install missing controllers with the helm on PATH."),
     ):  # fmt: skip
         command = option(command)

@@ -22,6 +22,7 @@ from lockgate.controllers.aws_load_balancer.observe import observe_addons
 from lockgate.controllers.aws_load_balancer.site import Site
 from lockgate.controllers.external_dns.route53 import read_zone
 from lockgate.controllers.kubernetes import Kubernetes
+from lockgate.deploy import identities
 from lockgate.deploy.account import Account, Denied, Failed, NoAccount, is_denied
 from lockgate.deploy.cluster import Cluster, Refused
 from lockgate.deploy.planning import edges
@@ -100,9 +101,9 @@ class Observer:
     """Reads for one edge. `place` and `zones` are read first, because the manifests' placeholders need them."""
 
     def __init__(
-        self, cluster: Cluster, account: Account, manifests: Manifests, options: Options, *, identity: bool = False
+        self, cluster: Cluster, account: Account, manifests: Manifests, options: Options, *, identity: str = ""
     ) -> None:
-        """With `identity`, the roles of service accounts are read, too."""
+        """With `identity`, a value of `--identity`, the roles of service accounts are read, too."""
         self._identity = identity
         self._cluster = cluster
         self._account = account
@@ -130,8 +131,8 @@ class Observer:
             self._limits(),
         )
         seen = Seen(described, served, resources, raw, zones, certificates, limits=limits)
-        identities, dry_runs = await asyncio.gather(self._identities(described), self._dry_runs(intent, seen))
-        seen = replace(seen, identities=identities, dry_runs=dry_runs)
+        seen, dry_runs = await asyncio.gather(self._identities(intent, seen), self._dry_runs(intent, seen))
+        seen = replace(seen, dry_runs=dry_runs)
         groups = await self._groups(intent, seen)
         seen = await self._balancers(replace(seen, groups=groups))
         return intent, replace(seen, unread=tuple(self._unread))
@@ -182,14 +183,14 @@ class Observer:
     def _intent(self, place: Place, zones: Sequence[tuple[str, str]]) -> Intent:
         """The account's zones decide the names of certificates, so those of the edge's hosts count as named."""
         where = {"account": place.account, "region": place.region}
-        first = intend(self._manifests, self._options, **where, without_keys=self._identity)
+        first = intend(self._manifests, self._options, **where, without_keys=bool(self._identity))
         hosts = first.planned.supply.hosts
         ids = {each.zone_id for each in first.planned.supply.zones if each.zone_id}
         names = dict(reversed(zones))
         names.update({name: id_ for name, id_ in zones if id_ in ids})
         used = {found: names[found] for host in hosts if (found := zone_of(host.removeprefix("*."), names))}
         options = replace(self._options, hosted_zones={**used, **self._options.hosted_zones})
-        return intend(self._manifests, options, **where, without_keys=self._identity)
+        return intend(self._manifests, options, **where, without_keys=bool(self._identity))
 
     # --- the cluster -------------------------------------------------------------------------------------------------
 
@@ -337,25 +338,13 @@ class Observer:
         )
         return {each["Name"]: int(each["Max"]) for each in answer or ()}
 
-    async def _identities(self, place: Place) -> dict[tuple[str, str], str]:
-        if not (place.cluster and self._identity):
-            return {}
-        listed = await self._account.list(
-            "eks", "list_pod_identity_associations", "associations", clusterName=place.cluster
-        )
-        described = await asyncio.gather(
-            *(
-                self._account.call(
-                    "eks",
-                    "describe_pod_identity_association",
-                    clusterName=place.cluster,
-                    associationId=each["associationId"],
-                )
-                for each in listed
-            )
-        )
-        found = (each["association"] for each in described)
-        return {(each["namespace"], each["serviceAccount"]): each["roleArn"] for each in found}
+    async def _identities(self, intent: Intent, seen: Seen) -> Seen:
+        if not self._identity:
+            return seen
+        try:
+            return await identities.read(self._account, self._cluster, seen, intent.name, self._identity)
+        except Refused as error:
+            raise Denied(error.message) from error
 
     async def _groups(self, intent: Intent, seen: Seen) -> tuple[GroupSeen, ...]:
         """The groups that an Ingress of the manifests is in, and the manifests' Services with a load balancer, as the

@@ -14,7 +14,7 @@ from typing import Any, Final, assert_never
 
 from lockgate.controllers.aws import AwsError
 from lockgate.controllers.external_dns.route53 import read_zone, write_records
-from lockgate.deploy import helm
+from lockgate.deploy import helm, identities
 from lockgate.deploy.account import Account, is_denied
 from lockgate.deploy.cluster import Cluster, Refused
 from lockgate.deploy.observing import plural_of, version_of
@@ -24,6 +24,7 @@ from lockgate.deploy.planning.plan import Plan, Wishes, is_ready
 from lockgate.deploy.planning.seen import OWNER_LABEL, SHIFT_MANAGER, managers
 from lockgate.deploy.planning.steps import (
     Action,
+    Annotate,
     ApplyObject,
     Associate,
     AwaitCertificate,
@@ -31,10 +32,13 @@ from lockgate.deploy.planning.steps import (
     AwaitLoadBalancer,
     AwaitTargets,
     CreateNamespace,
+    CreateProvider,
     CreateZone,
     DeleteObject,
     InstallRelease,
+    PutRole,
     RequestCertificate,
+    RestartPods,
     ShiftRequests,
     ValidateCertificate,
     WriteRecords,
@@ -98,8 +102,16 @@ class Performer:
                 await self._create_namespace(name)
             case InstallRelease(release):
                 await helm.install(release, self._cluster.context)
+            case CreateProvider(url):
+                await identities.create_provider(self._account, url, self._edge)
+            case PutRole(role):
+                await identities.put_role(self._account, role, self._edge)
             case Associate():
-                await self._associate(action)
+                await identities.associate(self._account, self._plan.seen.place.cluster, action, self._edge)
+            case Annotate(bearer, arn):
+                await identities.annotate(self._cluster, bearer, arn)
+            case RestartPods():
+                await identities.restart(self._cluster, action, self._report)
             case ApplyObject(change):
                 await self._apply(change)
             case ShiftRequests(shift):
@@ -357,18 +369,6 @@ class Performer:
                 )
                 return f"{group['TargetGroupName']}: {', '.join(reasons) or 'no targets are registered'}"
         return ""
-
-    async def _associate(self, wanted: Associate) -> None:
-        cluster = self._plan.seen.place.cluster
-        await self._account.call(
-            "eks",
-            "create_pod_identity_association",
-            clusterName=cluster,
-            namespace=wanted.namespace,
-            serviceAccount=wanted.service_account,
-            roleArn=wanted.role,
-            tags={OWNER_LABEL: self._edge},
-        )
 
 
 def _is_starting(error: Refused) -> bool:

@@ -33,9 +33,7 @@ class Session:
     wishes: Wishes
 
     async def plan(self) -> Plan:
-        observer = Observer(
-            self.cluster, self.account, self.manifests, self.options, identity=bool(self.wishes.identity)
-        )
+        observer = Observer(self.cluster, self.account, self.manifests, self.options, identity=self.wishes.identity)
         intent, seen = await observer.observe()
         return decide(intent, seen, self.wishes)
 

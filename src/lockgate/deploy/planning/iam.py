@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lockgate.deploy.planning.identity import IRSA, PATH, POD_IDENTITY, role_name
 from lockgate.resources.arns import partition_of
 
 _ELB: Final = (
@@ -31,7 +32,8 @@ _EC2: Final = ("DescribeRouteTables", "DescribeSecurityGroups", "DescribeSubnets
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the verbs will touch. `zones` are IDs; `names` are of certificates; `record_names` of records."""
+    """What the verbs will touch. `zones` are IDs; `names` are of certificates. `identity` is a value of
+    `--identity`."""
 
     account: str
     region: str
@@ -42,7 +44,7 @@ class Needs:
     new_zones: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     """Actions that only some load balancers need: `seen.GroupSeen.reads`."""
-    identity_role: str = ""
+    identity: str = ""
 
 
 def policy(needs: Needs, *, write: bool = True, destroy: bool = False) -> dict[str, Any]:
@@ -65,12 +67,14 @@ def _reads(needs: Needs) -> Iterable[dict[str, Any]]:
     if needs.cluster:
         arn = f"arn:{partition}:eks:{needs.region}:{needs.account}:cluster/{needs.cluster}"
         yield _allow("ReadCluster", ["eks:DescribeCluster"], [arn])
-        if needs.identity_role:
+        if needs.identity:
             reads = ["eks:DescribePodIdentityAssociation", "eks:ListPodIdentityAssociations"]
             associations = (
                 f"arn:{partition}:eks:{needs.region}:{needs.account}:podidentityassociation/{needs.cluster}/*"
             )
-            yield _allow("ReadIdentities", reads, [arn, associations])
+            if needs.identity != IRSA:
+                yield _allow("ReadIdentities", reads, [arn, associations])
+            yield from _role_reads(needs)
     yield _allow("ListCertificatesAndZones", ["acm:ListCertificates", "route53:ListHostedZones"], ["*"])
     yield _allow(
         "ReadCertificates",
@@ -108,11 +112,42 @@ def _writes(needs: Needs) -> Iterable[dict[str, Any]]:
         }
     }
     yield _allow("WaitForRecords", ["route53:GetChange"], [f"arn:{partition}:route53:::change/*"])
-    if needs.identity_role:
-        role = f"arn:{partition}:iam::{needs.account}:role{needs.identity_role}"
-        cluster = f"arn:{partition}:eks:{needs.region}:{needs.account}:cluster/{needs.cluster}"
-        yield _allow("PassRole", ["iam:GetRole", "iam:PassRole"], [role])
-        yield _allow("AssociateRole", ["eks:CreatePodIdentityAssociation"], [cluster])
+    if needs.identity:
+        yield from _identity(needs)
+
+
+def _role(needs: Needs) -> str:
+    """The ARN of cert-manager's role."""
+    own = f"arn:{partition_of(needs.region)}:iam::{needs.account}:role{PATH}{role_name(needs.edge)}"
+    return own if needs.identity in ("", POD_IDENTITY, IRSA) else needs.identity
+
+
+def _role_reads(needs: Needs) -> Iterable[dict[str, Any]]:
+    if needs.identity in (POD_IDENTITY, IRSA):
+        yield _allow("ReadRole", ["iam:GetRole", "iam:GetRolePolicy"], [_role(needs)])
+    if needs.identity == IRSA:
+        yield _allow("ReadProvider", ["iam:GetOpenIDConnectProvider"], [_providers(needs)])
+
+
+def _providers(needs: Needs) -> str:
+    return f"arn:{partition_of(needs.region)}:iam::{needs.account}:oidc-provider/*"
+
+
+def _identity(needs: Needs) -> Iterable[dict[str, Any]]:
+    role = _role(needs)
+    if needs.identity in (POD_IDENTITY, IRSA):
+        actions = ["iam:CreateRole", "iam:PutRolePolicy", "iam:TagRole", "iam:UpdateAssumeRolePolicy"]
+        yield _allow("WriteRole", actions, [role])
+    if needs.identity == IRSA:
+        actions = ["iam:CreateOpenIDConnectProvider", "iam:TagOpenIDConnectProvider"]
+        yield _allow("CreateProvider", actions, [_providers(needs)])
+        return
+    partition = partition_of(needs.region)
+    where = f"arn:{partition}:eks:{needs.region}:{needs.account}"
+    yield _allow("PassRole", ["iam:GetRole", "iam:PassRole"], [role])
+    associating = ["eks:CreatePodIdentityAssociation", "eks:TagResource", "eks:UpdatePodIdentityAssociation"]
+    resources = [f"{where}:cluster/{needs.cluster}", f"{where}:podidentityassociation/{needs.cluster}/*"]
+    yield _allow("AssociateRole", associating, resources)
 
 
 def _deletions(needs: Needs) -> Iterable[dict[str, Any]]:

@@ -11,13 +11,14 @@ from lockgate.check.findings import Finding
 from lockgate.check.outcome import outcome
 from lockgate.deploy.planning import cost, edges, iam, limits, problems, releases, versions
 from lockgate.deploy.planning.certificates import Choice, choose
+from lockgate.deploy.planning.granting import granting
 from lockgate.deploy.planning.intent import Intent
 from lockgate.deploy.planning.objects import Action, ObjectChange, object_changes
 from lockgate.deploy.planning.problems import Problem
 from lockgate.deploy.planning.releases import Release
 from lockgate.deploy.planning.seen import Seen
 from lockgate.deploy.planning.shifting import ObjectShift, RecordShift, abrupt, object_shifts, record_shift
-from lockgate.deploy.planning.steps import Associate, Inputs, Readiness, State, Step, steps
+from lockgate.deploy.planning.steps import Inputs, Readiness, State, Step, steps
 from lockgate.dns.model import Records
 from lockgate.dns.plan import Plan as RecordPlan
 from lockgate.edge.edge import Edge
@@ -37,8 +38,9 @@ HASHED: Final = re.compile(r"k8s-[\w-]*-[0-9a-f]{10}")  # not one that an annota
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """Options that decide what a plan does. `identity` is the ARN of the issuer's IAM role, or "". `progressive` are
-    the shares of the new side in percent, the last of them 100; `pause` is how long each is kept, in seconds."""
+    """Options that decide what a plan does. `identity` is ``pod-identity``, ``irsa``, the ARN of a role, or "".
+    `progressive` are the shares of the new side in percent, the last of them 100; `pause` is how long each is kept, in
+    seconds."""
 
     install: bool = False
     identity: str = ""
@@ -103,6 +105,7 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
         overlay = edges.overlaid(intent, seen, arns, _installed(intent, lacking))
     before, after = edges.before(seen), edges.after(intent, seen, choices, overlay)
     there = versions.installed(overlay.all(workloads.Deployment))
+    role = granting(intent, seen, list(overlay.all(workloads.Deployment)), wishes.identity)
     wanted = frozenset(_needed(intent))
     new_zones = [each.name.rstrip(".") for each in edges.missing_zones(intent, seen)]
     zones = [*seen.zones, *edges.missing_zones(intent, seen)]
@@ -124,6 +127,7 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
             region=seen.place.region,
             vpc_id=seen.place.vpc_id,
             needed=wanted,
+            cert_manager_values=role.values,
         )
         if wishes.install
         else ()
@@ -157,6 +161,7 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
         *problems.of_account(seen, intent, choices, records),
         *problems.of_objects(objects, locate, force=wishes.force_conflicts, adopt=wishes.adopt),
         *problems.of_quotas(quotas),
+        *role.problems,
         *(problems.of_shifts(shifts, intent, _replaced(intent, seen, after)) if wishes.progressive else ()),
     )
     return Plan(
@@ -169,7 +174,8 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
                 new_zones,
                 namespaces=_namespaces(lacking, seen),
                 releases=helm,
-                association=_association(overlay, seen, wishes),
+                identity=role.before,
+                binding=role.after,
                 validated=frozenset(each.reference for each in choices if _is_validated(each, seen)),
                 readiness=_readiness(intent, seen, overlay, _balanced(intent, seen, after)),
                 records=[
@@ -258,20 +264,6 @@ def _needed(intent: Intent) -> Iterator[str]:
 def _namespaces(lacking: Supply, seen: Seen) -> list[str]:
     names = [each.manifest["metadata"]["name"] for each in lacking.objects if each.manifest["kind"] == "Namespace"]
     return [name for name in names if ObjectKey("", "Namespace", "", name) not in seen.raw]
-
-
-def _association(overlay: Objects, seen: Seen, wishes: Wishes) -> Associate | None:
-    if not wishes.identity:
-        return None
-    there = versions.installed(overlay.all(workloads.Deployment)).get("cert-manager")
-    namespace, account = there.namespace if there else "cert-manager", "cert-manager"
-    if there is not None:
-        deployment = overlay.get(workloads.Deployment, there.namespace, there.name)
-        named = deployment.spec.template.spec.get("serviceAccountName") if deployment else None
-        account = str(named or account)
-    if seen.identities.get((namespace, account)) == wishes.identity:
-        return None
-    return Associate(namespace, account, wishes.identity)
 
 
 def _is_validated(choice: Choice, seen: Seen) -> bool:
@@ -367,7 +359,6 @@ def _keys(intent: Intent, kind: type[Resource]) -> list[ObjectKey]:
 def _needs(
     intent: Intent, seen: Seen, choices: Sequence[Choice], new_zones: Sequence[str], wishes: Wishes
 ) -> iam.Needs:
-    role = wishes.identity.partition(":role")[2]
     return iam.Needs(
         seen.place.account,
         seen.place.region,
@@ -377,5 +368,5 @@ def _needs(
         names=tuple(name for choice in choices for name in choice.names),
         new_zones=tuple(new_zones),
         reads=tuple(sorted({action for group in seen.groups for action in group.reads})),
-        identity_role=role,
+        identity=wishes.identity,
     )

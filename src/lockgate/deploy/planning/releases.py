@@ -44,6 +44,7 @@ def missing(
     region: str,
     vpc_id: str,
     needed: Iterable[str],
+    cert_manager_values: JsonObject,
 ) -> Iterator[Release]:
     """In the order of installation. `gateways` are ``namespace/name`` of Services that are missing; `needed` are names
     of controllers."""
@@ -63,6 +64,7 @@ def missing(
             "crds": {"enabled": True},
             "dns01RecursiveNameserversOnly": True,
             "dns01RecursiveNameservers": "8.8.8.8:53,1.1.1.1:53",
+            **cert_manager_values,
         }
         yield Release(cert_manager.release, cert_manager.chart, cert_manager.namespace, values)
     converted = [istio_operator.convert(each) for each in operators]

@@ -102,6 +102,27 @@ class GroupSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Association:
+    """Of EKS Pod Identity. `owner` is the edge that made it, or ""."""
+
+    id: str
+    namespace: str
+    service_account: str
+    role: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSeen:
+    """An IAM role with its trust policy and its policy; `owner` as above."""
+
+    arn: str
+    trust: JsonObject
+    policy: JsonObject
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unread:
     """Something that the credentials may not read, and what the plan lacks because of it."""
 
@@ -129,8 +150,13 @@ class Seen:
     """How much of a quota is used, by the quota's name."""
     groups: tuple[GroupSeen, ...] = ()
     dry_runs: Mapping[ObjectKey, DryRun] = field(default_factory=dict)
-    identities: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """The IAM role of each service account with a Pod Identity association, by namespace and name."""
+    associations: tuple[Association, ...] = ()
+    role: RoleSeen | None = None
+    """The IAM role with this edge's name."""
+    annotated: str = ""
+    """The role in the annotation of cert-manager's service account."""
+    provider: bool = False
+    """Whether IAM has the cluster's OIDC provider."""
     unread: tuple[Unread, ...] = ()
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from lockgate.deploy.planning.certificates import Choice
+from lockgate.deploy.planning.identity import Bearer, Role
 from lockgate.deploy.planning.objects import Action as Verb
 from lockgate.deploy.planning.objects import ObjectChange
 from lockgate.deploy.planning.releases import Release
@@ -59,12 +60,44 @@ class InstallRelease:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateProvider:
+    """Creates the IAM OIDC provider of the cluster."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutRole:
+    """Creates the IAM role of cert-manager, or changes it."""
+
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
 class Associate:
-    """Lets cert-manager use an IAM role by EKS Pod Identity."""
+    """Lets cert-manager use an IAM role by EKS Pod Identity. `association` is the ID of one with another role."""
 
     namespace: str
     service_account: str
     role: str
+    association: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotate:
+    """Lets cert-manager use an IAM role by its service account's annotation."""
+
+    bearer: Bearer
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPods:
+    """Pods get the role when they are created. `annotated` says by which of the two ways."""
+
+    deployment: ObjectKey
+    role: str
+    annotated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +151,11 @@ Action: TypeAlias = (
     | AwaitIssued
     | CreateNamespace
     | InstallRelease
+    | CreateProvider
+    | PutRole
     | Associate
+    | Annotate
+    | RestartPods
     | ApplyObject
     | ShiftRequests
     | DeleteObject
@@ -166,7 +203,9 @@ class Inputs:
     new_zones: Sequence[str] = ()
     namespaces: Sequence[str] = ()
     releases: Sequence[Release] = ()
-    association: Associate | None = None
+    identity: Sequence[CreateProvider | PutRole | Associate] = ()
+    binding: Sequence[Annotate | RestartPods] = ()
+    """What gives cert-manager a role, before and after it is installed."""
     validated: frozenset[str] = frozenset()
     readiness: Readiness = Readiness()
     records: Sequence[tuple[str, str, tuple[RecordChange, ...]]] = ()
@@ -219,6 +258,10 @@ def _cluster(given: Inputs, issued: Sequence[str]) -> Iterator[Step]:
         step = Step(f"namespace {name}", f"create the namespace {name}", CreateNamespace(name))
         before.append(step.id)
         yield step
+    for each in given.identity:
+        step = _identity(each, before)
+        before = [step.id]
+        yield step
     for release in given.releases:
         step = Step(
             f"release {release.name}",
@@ -229,11 +272,8 @@ def _cluster(given: Inputs, issued: Sequence[str]) -> Iterator[Step]:
         )
         before = [step.id]
         yield step
-    if given.association is not None:
-        name = f"{given.association.namespace}/{given.association.service_account}"
-        step = Step(
-            f"identity {name}", f"let {name} use the role {given.association.role}", given.association, tuple(before)
-        )
+    for binding in given.binding:
+        step = _identity(binding, before)
         before = [step.id]
         yield step
     shifted = {each.key: each for each in given.shifts}
@@ -250,6 +290,22 @@ def _cluster(given: Inputs, issued: Sequence[str]) -> Iterator[Step]:
             done = _applied(change, [step.id])
             yield done
             before = [done.id]
+
+
+def _identity(action: CreateProvider | PutRole | Associate | Annotate | RestartPods, after: Sequence[str]) -> Step:
+    match action:
+        case CreateProvider(url):
+            title = f"create the IAM OIDC provider {url}"
+        case PutRole(role):
+            title = f"write the IAM role {role.name}"
+        case Associate(namespace, account, role_arn):
+            title = f"let {namespace}/{account} use the role {role_arn}"
+        case Annotate(bearer, role_arn):
+            title = f"let {bearer} use the role {role_arn}"
+        case RestartPods(deployment):
+            title = f"restart the Pods of {deployment}, which have no role yet"
+    minutes = (0.2, 1) if isinstance(action, RestartPods) else (0, 0.1)
+    return Step(title, title, action, tuple(after), minutes=minutes)
 
 
 def _shifted(name: str, what: str, shift: ObjectShift | RecordShift, given: Inputs, after: Sequence[str]) -> Step:
