@@ -161,23 +161,27 @@ def adopt(paths: tuple[str, ...], yes: bool, **given: Any) -> int:
 @click.command(epilog=_DESTROY)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @target_options
+@click.option("--installed", is_flag=True, help="Uninstall the Helm releases that `apply --install` made, too.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-def destroy(paths: tuple[str, ...], yes: bool, **given: Any) -> int:
+def destroy(paths: tuple[str, ...], installed: bool, yes: bool, **given: Any) -> int:
     """Delete the edge of --name from an AWS account and a cluster of EKS: what `apply` created, and nothing else.
 
-    Records first, then Ingresses with their load balancers, other objects, certificates, and zones. What others own
-    stays, and is listed with the reason. Helm releases and namespaces stay. Run it again to go on after a failure.
+    Records first, then Ingresses with their load balancers, other objects, certificates, IAM roles, and zones. What
+    others own stays, and is listed with the reason. Namespaces stay, and Helm releases without --installed. Run it
+    again to go on after a failure.
     """
-    return asyncio.run(_destroyed(*given_to(paths, given), yes=yes))
+    return asyncio.run(_destroyed(*given_to(paths, given), installed=installed, yes=yes))
 
 
-async def _destroyed(target: Target, manifests: Manifests, options: Options, wishes: Wishes, *, yes: bool) -> int:
+async def _destroyed(
+    target: Target, manifests: Manifests, options: Options, wishes: Wishes, *, installed: bool, yes: bool
+) -> int:
     from lockgate.deploy.destroying import destroy as destroyed
     from lockgate.deploy.destroying import planned
     from lockgate.deploy.session import session
 
     async with session(target, manifests, options, wishes) as opened:
-        plan, wanted = await planned(opened)
+        plan, wanted = await planned(opened, installed=installed)
         for line in wanted.lines():
             say(styled(f"- {line}", "remove"))
         for line in wanted.kept:
@@ -189,7 +193,7 @@ async def _destroyed(target: Target, manifests: Manifests, options: Options, wis
         if not yes and click.prompt(f"This deletes it from {where}. Type {options.name} to go on") != options.name:
             raise click.ClickException("not confirmed")
         await destroyed(opened, plan, wanted, Lines())
-        _, left = await planned(opened)
+        _, left = await planned(opened, installed=installed)
     for line in left.lines():
         say(f"{line} is still there", err=True)
     return int(left.anything)

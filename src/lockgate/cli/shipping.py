@@ -53,10 +53,22 @@ def wish_options(command: Command) -> Command:
                      help="Shift requests to a new gateway, back-end or load balancer in steps; back if one fails."),
         click.option("--force-conflicts", is_flag=True, help="Take fields that other field managers own."),
         identity_option,
+        click.option("--chart", "charts", metavar="NAME=PLACE", multiple=True, callback=_charts,
+                     help="With --install: your copy of a chart, a folder, archive or oci:// URL; repeatable."),
         click.option("--install", is_flag=True, help="Install missing controllers with the helm on PATH."),
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def _charts(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    from lockgate.deploy.planning.releases import CHARTS
+
+    found = dict(each.partition("=")[::2] for each in texts)
+    for name, place in found.items():
+        if name not in CHARTS or not place:
+            raise click.BadParameter(f"{name}={place} is not NAME=PLACE with a name of {', '.join(CHARTS)}")
+    return found
 
 
 def _shares(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[int, ...]:
@@ -85,5 +97,6 @@ def given_to(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[Target, Man
             given.get("adopt", False),
             given["shares"] if given.get("progressive") else (),
             given.get("pause", 0.0),
+            given.get("charts", {}),
         ),
     )

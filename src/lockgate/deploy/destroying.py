@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from lockgate.controllers.aws import AwsError
 from lockgate.controllers.elbv2 import read_tags
 from lockgate.controllers.external_dns.route53 import read_zone, write_records
+from lockgate.deploy import helm, identities
 from lockgate.deploy.account import is_denied
 from lockgate.deploy.cluster import Refused
 from lockgate.deploy.observing import plural_of, version_of
@@ -18,6 +19,7 @@ from lockgate.deploy.planning.seen import OWNER_LABEL, Acm
 from lockgate.deploy.session import Session
 from lockgate.deploy.waiting import StepFailed, until
 from lockgate.dns.plan import Change
+from lockgate.ingress.stack import GroupId
 from lockgate.resources.model import ObjectKey
 
 _LONG: Final = 20 * 60.0  # seconds; ACM calls a certificate in use for ten minutes after its load balancer has gone
@@ -29,7 +31,8 @@ class Progress(Protocol):
     def gone(self, text: str) -> None: ...
 
 
-async def planned(session: Session) -> tuple[Plan, Destruction]:
+async def planned(session: Session, *, installed: bool = False) -> tuple[Plan, Destruction]:
+    """With `installed`, the Helm releases that `apply --install` made, too."""
     plan = await session.plan()
     edge = session.options.name
     choices = []
@@ -37,7 +40,11 @@ async def planned(session: Session) -> tuple[Plan, Destruction]:
         found = choice.found
         choices.append(choice if found is None else replace(choice, found=await _tagged(session, found, edge)))
     zones = [each.id for each in plan.seen.zones if await _zone_is_ours(session, each.id, edge)]
-    return plan, destruction(plan.intent, plan.seen, choices, zones)
+    try:
+        granted, bearer = await identities.granted(session.account, session.cluster, plan.seen, edge)
+    except AwsError as error:
+        raise StepFailed(error.message) from error
+    return plan, destruction(plan.intent, plan.seen, choices, zones, granted, bearer, installed=installed)
 
 
 async def destroy(session: Session, plan: Plan, wanted: Destruction, progress: Progress) -> None:
@@ -52,14 +59,25 @@ async def destroy(session: Session, plan: Plan, wanted: Destruction, progress: P
             await work.wait_gone(key)
         for arn in wanted.load_balancers:
             await work.wait_balancer(arn)
+            await work.wait_network(arn)
+        for stack in wanted.stacks:
+            await work.wait_groups(stack)
         for key in wanted.objects:
             await work.delete_object(key)
         for key in wanted.objects:
             await work.wait_gone(key)
+        for release in wanted.releases:
+            await helm.uninstall(release, session.cluster.context)
+            progress.gone(f"Helm release {release.namespace}/{release.name}")
+        if wanted.bearer is not None and not wanted.releases:
+            await identities.annotate(session.cluster, wanted.bearer, "")
+            progress.gone(f"annotation of {wanted.bearer}")
         for certificate in wanted.certificates:
             await work.delete_certificate(certificate)
         for zone, changes in wanted.validations:
             await work.delete_records(zone, changes)
+        async for text in identities.revoke(session.account, plan.seen.place.cluster, wanted.granted):
+            progress.gone(text)
         for each in wanted.zones:
             await session.account.call("route53", "delete_hosted_zone", Id=each.id)
             progress.gone(f"hosted zone {each.name.rstrip('.')}: its delegation in the zone above is lame now")
@@ -108,6 +126,40 @@ class _Work:
             return "still there" if any(each["LoadBalancerArn"] == arn for each in listed) else ""
 
         await self._until(there, f"load balancer {arn.rpartition('loadbalancer/')[2]}")
+
+    async def wait_network(self, arn: str) -> None:
+        """Its network interfaces, which go minutes after it, and its security groups, which go after these."""
+        name = arn.rpartition("loadbalancer/")[2]
+
+        async def there() -> str:
+            self._account.forget()
+            found = await self._account.list(
+                "ec2",
+                "describe_network_interfaces",
+                "NetworkInterfaces",
+                Filters=[{"Name": "description", "Values": [f"ELB {name}"]}],
+            )
+            return f"{', '.join(each['NetworkInterfaceId'] for each in found)} still there" if found else ""
+
+        await self._until(there, f"the network interfaces of {name}")
+
+    async def wait_groups(self, stack: str) -> None:
+        """The security groups that the AWS Load Balancer Controller made for a group of Ingresses."""
+
+        async def there() -> str:
+            self._account.forget()
+            tags = {"elbv2.k8s.aws/cluster": self._plan.seen.place.cluster, GroupId.STACK_TAG: stack}
+            left = await self._groups([{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()])
+            for each in left:
+                users = await self._groups([{"Name": "ip-permission.group-id", "Values": [each["GroupId"]]}])
+                named = ", ".join(f"{user['GroupId']} ({user['GroupName']})" for user in users)
+                return f"{each['GroupId']} is still there{f': rules of {named} refer to it' if named else ''}"
+            return ""
+
+        await self._until(there, f"the security groups of {stack}")
+
+    async def _groups(self, filters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return await self._account.list("ec2", "describe_security_groups", "SecurityGroups", Filters=filters)
 
     async def delete_certificate(self, certificate: Acm) -> None:
         async def deleted() -> str:

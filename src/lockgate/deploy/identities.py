@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,6 +17,7 @@ from lockgate.controllers.aws import AwsError
 from lockgate.controllers.elbv2 import read_tags
 from lockgate.deploy.account import Account
 from lockgate.deploy.cluster import Cluster
+from lockgate.deploy.planning.destruction import Granted
 from lockgate.deploy.planning.identity import (
     ANNOTATION,
     AUDIENCE,
@@ -29,6 +30,7 @@ from lockgate.deploy.planning.identity import (
     bearer,
     has_role,
     provider_arn,
+    role_arn,
     role_name,
 )
 from lockgate.deploy.planning.seen import OWNER_LABEL, Association, RoleSeen, Seen
@@ -49,7 +51,7 @@ async def read(account: Account, cluster: Cluster, seen: Seen, edge: str, wish: 
         return seen
     seen = replace(seen, role=await role_of(account, edge))
     if wish == IRSA:
-        deployments = [each for each in seen.resources if isinstance(each, workloads.Deployment)]
+        deployments = list(_deployments(seen))
         found = bearer(installed(deployments), deployments)
         raw = await cluster.get("v1", "serviceaccounts", found.name, found.namespace)
         annotated = ((raw or {}).get("metadata", {}).get("annotations") or {}).get(ANNOTATION, "")
@@ -113,6 +115,57 @@ async def provider_owner(account: Account, arn: str) -> str | None:
             return None
         raise
     return read_tags(found).get(OWNER_LABEL, "")
+
+
+async def granted(account: Account, cluster: Cluster, seen: Seen, edge: str) -> tuple[Granted, Bearer | None]:
+    """What `destroy` deletes of a role's grant. A provider stays if a role of others trusts it."""
+    place, arn = seen.place, role_arn(edge, seen.place)
+    listed = await associations(account, place.cluster) if place.cluster else ()
+    own = tuple(each.id for each in listed if each.owner == edge)
+    there = await role_of(account, edge)
+    name = role_name(edge) if there is not None and there.owner == edge else ""
+    found = list(_deployments(seen))
+    who = bearer(installed(found), found)
+    raw = await cluster.get("v1", "serviceaccounts", who.name, who.namespace)
+    annotated = ((raw or {}).get("metadata", {}).get("annotations") or {}).get(ANNOTATION) == arn
+    provider, kept = "", tuple[str, ...]()
+    if place.issuer and await provider_owner(account, provider_arn(place)) == edge:
+        provider = provider_arn(place)
+        roles = await account.list("iam", "list_roles", "Roles")
+        users = [each["RoleName"] for each in roles if provider in json.dumps(each["AssumeRolePolicyDocument"])]
+        if others := [each for each in users if each != name]:
+            kept = (f"IAM OIDC provider {provider} stays: {', '.join(others)} trust it",)
+            provider = ""
+    return Granted(own, name, provider, kept), who if annotated else None
+
+
+async def revoke(account: Account, cluster: str, granted: Granted) -> AsyncIterator[str]:
+    """Deletes it. What has gone already is passed over."""
+    for each in granted.associations:
+        if await _deleted(account, "eks", "delete_pod_identity_association", clusterName=cluster, associationId=each):
+            yield f"Pod Identity association {each}"
+    if granted.role:
+        await _deleted(account, "iam", "delete_role_policy", RoleName=granted.role, PolicyName=POLICY)
+        if await _deleted(account, "iam", "delete_role", RoleName=granted.role):
+            yield f"IAM role {granted.role}"
+    if granted.provider and await _deleted(
+        account, "iam", "delete_open_id_connect_provider", OpenIDConnectProviderArn=granted.provider
+    ):
+        yield f"IAM OIDC provider {granted.provider}"
+
+
+async def _deleted(account: Account, service: str, operation: str, **parameters: Any) -> bool:
+    try:
+        await account.call(service, operation, **parameters)
+    except AwsError as error:
+        if error.code not in ("NoSuchEntity", "ResourceNotFoundException"):
+            raise
+        return False
+    return True
+
+
+def _deployments(seen: Seen) -> Iterator[workloads.Deployment]:
+    yield from (each for each in seen.resources if isinstance(each, workloads.Deployment))
 
 
 def _document(value: Any) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class Performer:
             case CreateNamespace(name):
                 await self._create_namespace(name)
             case InstallRelease(release):
-                await helm.install(release, self._cluster.context)
+                await helm.install(release, self._cluster.context, self._edge)
             case CreateProvider(url):
                 await identities.create_provider(self._account, url, self._edge)
             case PutRole(role):

@@ -59,8 +59,7 @@ def granting(intent: Intent, seen: Seen, deployments: Sequence[workloads.Deploym
             found.append(Problem(text, "delete the association, or give --identity that role"))
         elif one is None or one.role != arn:
             before.append(Associate(bearer.namespace, bearer.name, arn, one.id if one else ""))
-    changed = bool(after) or any(isinstance(each, Associate) for each in before)
     lacking = identity.lacks_role(seen, bearer, arn=arn, annotated=annotated)
-    if bearer.deployment is not None and (lacking or (changed and annotated)):
+    if bearer.deployment is not None and lacking:
         after.append(RestartPods(bearer.deployment, arn, annotated))
     return Grant(tuple(before), tuple(after), values, tuple(found))

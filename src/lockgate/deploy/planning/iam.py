@@ -8,7 +8,7 @@ control to manage resource record sets".
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lockgate.deploy.planning.identity import IRSA, PATH, POD_IDENTITY, role_name
@@ -154,6 +154,21 @@ def _deletions(needs: Needs) -> Iterable[dict[str, Any]]:
     yield _allow("DeleteCertificates", ["acm:DeleteCertificate"], [_certificates(needs)]) | {
         "Condition": {"StringEquals": {"aws:ResourceTag/lockgate.dev/edge": needs.edge}}
     }
+    partition = partition_of(needs.region)
+    yield _allow("ReadNetworkInterfaces", ["ec2:DescribeNetworkInterfaces"], ["*"])
+    own = replace(needs, identity="")
+    yield _allow(
+        "DeleteRole", ["iam:DeleteRole", "iam:DeleteRolePolicy", "iam:GetRole", "iam:GetRolePolicy"], [_role(own)]
+    )
+    providers = ["iam:DeleteOpenIDConnectProvider", "iam:GetOpenIDConnectProvider"]
+    yield _allow("DeleteProvider", providers, [_providers(needs)])
+    yield _allow("ListRoles", ["iam:ListRoles"], [f"arn:{partition}:iam::{needs.account}:role/*"])
+    if needs.cluster:
+        where = f"arn:{partition}:eks:{needs.region}:{needs.account}"
+        associations = f"{where}:podidentityassociation/{needs.cluster}/*"
+        actions = [f"eks:{verb}PodIdentityAssociation" for verb in ("Delete", "Describe")]
+        yield _allow("DeleteAssociations", actions, [associations])
+        yield _allow("ListAssociations", ["eks:ListPodIdentityAssociations"], [f"{where}:cluster/{needs.cluster}"])
     if needs.new_zones:
         yield _allow("DeleteZones", ["route53:DeleteHostedZone"], _zones(needs))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lockgate.check.findings import Finding
@@ -40,7 +40,8 @@ HASHED: Final = re.compile(r"k8s-[\w-]*-[0-9a-f]{10}")  # not one that an annota
 class Wishes:
     """Options that decide what a plan does. `identity` is ``pod-identity``, ``irsa``, the ARN of a role, or "".
     `progressive` are the shares of the new side in percent, the last of them 100; `pause` is how long each is kept, in
-    seconds."""
+    seconds. `charts` are places of charts by their names, in place of their repositories.
+    """
 
     install: bool = False
     identity: str = ""
@@ -48,6 +49,7 @@ class Wishes:
     adopt: bool = False
     progressive: tuple[int, ...] = ()
     pause: float = 0.0
+    charts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # asyncio.run makes its repr in vain
@@ -118,19 +120,19 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
         if each.manifest["kind"] == "Service" and _is_gateway(each.manifest)
         for namespace in (each.manifest["metadata"]["namespace"],)
     ]
+    missing = releases.missing(
+        there,
+        gateways,
+        [each.manifest for each in intent.operators],
+        cluster=seen.place.cluster,
+        region=seen.place.region,
+        vpc_id=seen.place.vpc_id,
+        needed=wanted,
+        cert_manager_values=role.values,
+    )
     helm = tuple(
-        releases.missing(
-            there,
-            gateways,
-            [each.manifest for each in intent.operators],
-            cluster=seen.place.cluster,
-            region=seen.place.region,
-            vpc_id=seen.place.vpc_id,
-            needed=wanted,
-            cert_manager_values=role.values,
-        )
-        if wishes.install
-        else ()
+        replace(each, place=wishes.charts.get(each.chart.partition("/")[2], ""))
+        for each in (missing if wishes.install else ())
     )
     shifts: tuple[ObjectShift, ...] = ()
     moved: RecordShift | None = None

@@ -10,29 +10,51 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockgate.deploy import istio_operator
+from lockgate.deploy.planning.seen import RELEASE_LABEL
 from lockgate.deploy.planning.versions import CONTROLLERS, Installed
-from lockgate.resources.model import JsonObject
+from lockgate.resources.model import JsonObject, ObjectKey
 
 REPOSITORIES: Final = {
     "eks": "https://aws.github.io/eks-charts",
     "jetstack": "https://charts.jetstack.io",
     "istio": "https://istio-release.storage.googleapis.com/charts",
 }
+CHARTS: Final = ("aws-load-balancer-controller", "cert-manager", "base", "istiod", "gateway")
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """`chart` is ``repository/chart``; no `version` means the newest."""
+    """`chart` is ``repository/chart``; no `version` means the newest. `place` is where the user has a copy."""
 
     name: str
     chart: str
     namespace: str
     values: JsonObject
     version: str = ""
+    place: str = ""
 
     @property
     def repository(self) -> str:
         return REPOSITORIES[self.chart.partition("/")[0]]
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A release that is in the cluster."""
+
+    name: str
+    namespace: str
+
+
+def installed_by(edge: str, raw: Mapping[ObjectKey, JsonObject]) -> list[Installation]:
+    """Those that `apply --install` made for an edge, the newest first: Helm keeps each revision in a Secret."""
+    found: dict[Installation, str] = {}
+    for key, secret in raw.items():
+        labels = secret["metadata"].get("labels") or {}
+        if key.kind == "Secret" and labels.get("owner") == "helm" and labels.get(RELEASE_LABEL) == edge:
+            release = Installation(labels.get("name", ""), key.namespace)
+            found[release] = max(found.get(release, ""), str(secret["metadata"].get("creationTimestamp", "")))
+    return sorted(found, key=lambda each: (found[each], each.name), reverse=True)
 
 
 def missing(

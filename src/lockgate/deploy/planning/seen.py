@@ -16,6 +16,8 @@ from lockgate.resources.model import JsonObject, ObjectKey, Resource
 OWNER_LABEL: Final = "lockgate.dev/edge"
 """The label of objects, and the tag of AWS resources, that Lockgate created: its value is the edge's name."""
 
+RELEASE_LABEL: Final = "lockgate.dev/installed-by"
+"""The label of Helm releases that `apply --install` made. It is not the owner's: Helm deletes what is in them."""
 MANAGER: Final = "lockgate"
 SHIFT_MANAGER: Final = "lockgate-shift"
 """The field manager of the weights while `apply --progressive` shifts requests."""

@@ -265,7 +265,7 @@ def _cluster(given: Inputs, issued: Sequence[str]) -> Iterator[Step]:
     for release in given.releases:
         step = Step(
             f"release {release.name}",
-            f"install {release.chart} {release.version or '(newest)'} as {release.namespace}/{release.name}",
+            f"install {release.place or f'{release.chart} (newest)'} as {release.namespace}/{release.name}",
             InstallRelease(release),
             tuple(before),
             minutes=(0.5, 3),
