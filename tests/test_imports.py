@@ -34,7 +34,17 @@ def test_the_test_sees_circles() -> None:
 def test_moto_is_behind_one_wall() -> None:
     """`protocol` uses its parsers and serialisers for every service, the others its state. Nothing else knows it."""
     users = {_name(file) for file in SOURCE.rglob("*.py") if "moto" in _packages(ast.parse(file.read_text()))}
-    aws = ("ec2", "moto_import", "moto_services", "protocol", "roles", "shield", "user_pools", "web_acls")
+    aws = (
+        "ec2",
+        "moto_import",
+        "moto_services",
+        "protocol",
+        "roles",
+        "security_groups",
+        "shield",
+        "user_pools",
+        "web_acls",
+    )
     assert users == {f"lockgate.embedded.aws.{name}" for name in aws}
 
 

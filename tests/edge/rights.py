@@ -20,7 +20,7 @@ from lockgate.runtime.reading import files
 from tests.edge.conftest import Up
 
 _PREFIXES = {"elbv2": "elasticloadbalancing"}
-_WORDS = {"acls": "ACLs", "acl": "ACL"}
+_WORDS = {"acls": "ACLs", "acl": "ACL", "id": "ID"}
 
 
 class Limited(Account):

@@ -29,6 +29,7 @@ RULES = (
     "kubernetes:list/pods=TooManyRequests*2",
 )
 _BEGAN = re.compile(r"^\s*\d+:\d\d … (.*)$")
+_GONE = re.compile(r"^\s*\d+:\d\d - (\w+)")
 
 
 def test_throttling_and_stale_answers_do_not_stop_it(up: Start) -> None:
@@ -42,23 +43,38 @@ def test_throttling_and_stale_answers_do_not_stop_it(up: Start) -> None:
 
 def test_killed_at_each_step_it_goes_on(up: Start) -> None:
     edge = up(EDGE, "--empty", name="killed").ready()
+    options = ("--identity", "irsa")
     killed: set[str] = set()
-    while (step := _killed_in_a_new_step(edge, killed)) is not None:
+    while (step := _killed_in_a_new_step(edge, killed, "apply", *options)) is not None:
         killed.add(step)
-    assert {each.partition(" ")[0] for each in killed} == {"request", "write", "create", "wait"}
-    assert len(killed) >= 10
-    assert not planned(edge, EDGE, check=0)["changes"]
+    assert {each.partition(" ")[0] for each in killed} == {"request", "write", "create", "wait", "let", "restart"}
+    assert len(killed) >= 14
+    assert not planned(edge, EDGE, *options, check=0)["changes"]
     certificates = json.loads(edge.exec("aws", "acm", "list-certificates"))["CertificateSummaryList"]
     assert len(certificates) == 1
     before = writes(calls(edge))
-    ship(edge, "apply", EDGE, "--yes")
+    ship(edge, "apply", EDGE, "--yes", *options)
     assert writes(calls(edge)) == before
+    deleted: set[str] = set()
+    while (kind := _killed_in_a_new_step(edge, deleted, "destroy", pattern=_GONE)) is not None:
+        deleted.add(kind)
+    assert {"record", "Ingress", "Service", "annotation", "ACM", "IAM"} <= deleted
+    assert "Nothing to delete" in ship(edge, "destroy", EDGE, "--yes").stdout
+    for command, key in (
+        (("elbv2", "describe-load-balancers"), "LoadBalancers"),
+        (("acm", "list-certificates"), "CertificateSummaryList"),
+        (("iam", "list-roles"), "Roles"),
+        (("iam", "list-open-id-connect-providers"), "OpenIDConnectProviderList"),
+    ):
+        assert json.loads(edge.exec("aws", *command))[key] == []
     edge.stop()
 
 
-def _killed_in_a_new_step(edge: Up, killed: set[str]) -> str | None:
-    """Runs `apply` until it begins a step in which it was not killed before, and kills it there. None if it ends."""
-    command = ["exec", "--name", edge.name, "--", sys.executable, "-m", "lockgate", "apply", str(EDGE), "--yes"]
+def _killed_in_a_new_step(
+    edge: Up, killed: set[str], verb: str, *options: str, pattern: re.Pattern[str] = _BEGAN
+) -> str | None:
+    """Runs it until it begins a step in which it was not killed before, and kills it there. None if it ends."""
+    command = ["exec", "--name", edge.name, "--", sys.executable, "-m", "lockgate", verb, str(EDGE), "--yes", *options]
     process = subprocess.Popen(
         [sys.executable, "-m", "lockgate", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -68,7 +84,7 @@ def _killed_in_a_new_step(edge: Up, killed: set[str]) -> str | None:
     for line in process.stdout:
         lines.append(line)
         assert time.monotonic() < deadline, "".join(lines)
-        if (match := _BEGAN.match(line)) and match[1] not in killed:
+        if (match := pattern.match(line)) and match[1] not in killed:
             process.send_signal(signal.SIGKILL)
             process.wait(20)
             return match[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -19,7 +19,7 @@ from lockgate.deploy.planning.seen import OWNER_LABEL, Acm
 from lockgate.deploy.session import Session
 from lockgate.deploy.waiting import StepFailed, until
 from lockgate.dns.plan import Change
-from lockgate.ingress.stack import GroupId
+from lockgate.ingress.stack import CLUSTER_TAG, StackId
 from lockgate.resources.model import ObjectKey
 
 _LONG: Final = 20 * 60.0  # seconds; ACM calls a certificate in use for ten minutes after its load balancer has gone
@@ -115,7 +115,8 @@ class _Work:
             if raw is None:
                 return ""
             finalizers = raw["metadata"].get("finalizers") or ()
-            return f"held by {', '.join(finalizers)}" if finalizers else "not deleted yet"
+            why = await self._referred(key)
+            return f"held by {', '.join(finalizers)}{why}" if finalizers else "not deleted yet"
 
         await self._until(there, str(key))
 
@@ -143,20 +144,29 @@ class _Work:
 
         await self._until(there, f"the network interfaces of {name}")
 
-    async def wait_groups(self, stack: str) -> None:
-        """The security groups that the AWS Load Balancer Controller made for a group of Ingresses."""
+    async def wait_groups(self, stack: StackId) -> None:
+        """The security groups that the AWS Load Balancer Controller made for it."""
 
         async def there() -> str:
-            self._account.forget()
-            tags = {"elbv2.k8s.aws/cluster": self._plan.seen.place.cluster, GroupId.STACK_TAG: stack}
-            left = await self._groups([{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()])
-            for each in left:
-                users = await self._groups([{"Name": "ip-permission.group-id", "Values": [each["GroupId"]]}])
-                named = ", ".join(f"{user['GroupId']} ({user['GroupName']})" for user in users)
-                return f"{each['GroupId']} is still there{f': rules of {named} refer to it' if named else ''}"
-            return ""
+            return "; ".join([f"{name} is still there{why}" async for name, why in self._security_groups(stack)])
 
         await self._until(there, f"the security groups of {stack}")
+
+    async def _referred(self, key: ObjectKey) -> str:
+        """Which rules keep the security group of an Ingress, and with it the Ingress."""
+        for group in self._plan.seen.groups if key.kind == "Ingress" else ():
+            if group.stack is not None and (key.namespace, key.name) in group.stack.members:
+                return "".join([why async for _, why in self._security_groups(group.group)])
+        return ""
+
+    async def _security_groups(self, stack: StackId) -> AsyncIterator[tuple[str, str]]:
+        """Those that are left, each with the groups that refer to it."""
+        self._account.forget()
+        tags = {CLUSTER_TAG: self._plan.seen.place.cluster, stack.STACK_TAG: str(stack)}
+        for each in await self._groups([{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]):
+            users = await self._groups([{"Name": "ip-permission.group-id", "Values": [each["GroupId"]]}])
+            named = ", ".join(f"{user['GroupId']} ({user['GroupName']})" for user in users)
+            yield each["GroupId"], f": rules of {named} refer to {each['GroupId']}" if named else ""
 
     async def _groups(self, filters: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return await self._account.list("ec2", "describe_security_groups", "SecurityGroups", Filters=filters)

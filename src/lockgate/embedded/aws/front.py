@@ -9,7 +9,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lockgate.embedded.asgi import Application, Receive, Scope, Send, lifespan
-from lockgate.embedded.aws import constraints, ec2, moto_services, protocol, roles, shield, signature, sts, web_acls
+from lockgate.embedded.aws import (
+    constraints,
+    ec2,
+    moto_services,
+    protocol,
+    roles,
+    security_groups,
+    shield,
+    signature,
+    sts,
+    web_acls,
+)
 from lockgate.embedded.aws.account import Account
 from lockgate.embedded.aws.credentials import AccessKey
 from lockgate.embedded.aws.denials import Cause, refusal
@@ -35,7 +46,8 @@ SERVICES = {
     "sts": "sts",
     "wafv2": "wafv2",
 }
-CORRECTIONS: dict[str, Any] = {"wafv2": web_acls, "shield": shield}  # where moto differs from AWS
+# Where moto differs from AWS.
+CORRECTIONS: dict[str, Any] = {"ec2": security_groups, "wafv2": web_acls, "shield": shield}
 
 
 @dataclass(frozen=True, slots=True)
