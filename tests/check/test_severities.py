@@ -21,9 +21,9 @@ from lockgate.resources.reader import read
         ("web.yaml", "metadata: {name: web}", "LG0006", Severity.WARNING),
         ("web.yaml", "name: web", "LG0006", Severity.WARNING),
         (
-            "cron.yaml",
-            "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: a}\n"
-            "spec: {schedule: '* * * * *', jobTemplate: {spec: {template: {spec: {containers: []}}}}}",
+            "scaler.yaml",
+            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: a}\n"
+            "spec: {maxReplicas: 2, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: a}}",
             "LG0009",
             Severity.INFO,
         ),

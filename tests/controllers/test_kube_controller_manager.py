@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -58,7 +59,10 @@ class Cluster:
             backends=backends,
             free_port=lambda _address, wanted, _purpose: 10000 + wanted,
         )
-        self.manager = KubeControllerManager(self.store, node=MACHINE.node, inject=self.nodes.injected)
+        self.now = datetime.now(UTC)
+        self.manager = KubeControllerManager(
+            self.store, node=MACHINE.node, inject=self.nodes.injected, clock=lambda: self.now
+        )
 
     async def _echo(
         self, _namespace: str, _service: str, port: int, _names: tuple[str, ...] | None, workload: str, _datagrams: bool
@@ -386,5 +390,73 @@ def test_a_deployment_that_appears_takes_the_place_of_the_made_one() -> None:
             assert after.name != before.name
             assert [each.name for each in await there.store.list(workloads.Deployment, "default")] == ["mine"]
             assert await there.endpoints("edge") == {"127.0.0.1:10080": [(after.name, True)]}
+
+    story(act)
+
+
+def test_a_cron_job_starts_jobs_and_keeps_some() -> None:
+    async def act() -> None:
+        template = workload("Job", "n")["spec"]["template"]
+        cron_job = {
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "metadata": {"name": "often", "namespace": "default"},
+            "spec": {
+                "schedule": "*/5 * * * *",
+                "successfulJobsHistoryLimit": 2,
+                "jobTemplate": {"spec": {"template": template}},
+            },
+        }
+        async with cluster(cron_job) as there:
+            for _ in range(4):
+                there.now += timedelta(minutes=5)
+                await there.store.patch(
+                    workloads.CronJob, "often", "default", {"metadata": {"annotations": {"at": there.now.isoformat()}}}
+                )
+                await there.settled()
+            jobs = await there.store.list(workloads.Job, "default")
+            assert len(jobs) == 2
+            assert all(job.metadata.owner_references[0].name == "often" for job in jobs)
+            status = (await there.get(workloads.CronJob, "often")).status
+            last = there.now.replace(minute=there.now.minute // 5 * 5, second=0)
+            assert status["lastScheduleTime"] == last.strftime("%Y-%m-%dT%H:%M:%SZ")
+            assert "lastSuccessfulTime" in status and "active" not in status
+            events = [each.reason for each in await there.store.list(core.Event, "default")]
+            assert "SuccessfulCreate" in events
+
+    story(act)
+
+
+@pytest.mark.parametrize("kind", [workloads.StatefulSet, workloads.DaemonSet])
+def test_templates_are_kept_as_revisions(kind: type[workloads.Workload]) -> None:
+    async def act() -> None:
+        async with cluster(workload(kind.KIND.kind, "db")) as there:
+            first = (await there.get(kind, "db")).spec.template.manifest()
+            await there.patch(kind, "db", template={"metadata": {"labels": {"app": "db", "v": "2"}}})
+            await there.settled()
+            kept = await there.store.list(workloads.ControllerRevision, "default")
+            assert sorted(each.revision for each in kept) == [1, 2]
+            data = next(each.data for each in kept if each.revision == 1)
+            assert data == {"spec": {"template": {**first, "$patch": "replace"}}}
+            await there.patch(kind, "db", template={"metadata": {"labels": {"app": "db", "v": None}}})
+            await there.settled()
+            kept = await there.store.list(workloads.ControllerRevision, "default")
+            assert sorted(each.revision for each in kept) == [2, 3]
+
+    story(act)
+
+
+def test_pods_are_available_after_some_seconds() -> None:
+    async def act() -> None:
+        async with cluster(workload("Deployment", "web", minReadySeconds=30)) as there:
+            status = (await there.get(workloads.Deployment, "web")).status
+            assert (status["readyReplicas"], status["unavailableReplicas"]) == (1, 1)
+            assert held(status)["Available"] == ("False", "MinimumReplicasUnavailable")
+            there.now += timedelta(seconds=31)
+            (set_,) = await there.store.list(workloads.ReplicaSet, "default")
+            await there.store.patch(
+                workloads.ReplicaSet, set_.name, "default", {"metadata": {"annotations": {"a": "b"}}}
+            )
+            assert (await there.get(workloads.Deployment, "web")).status["availableReplicas"] == 1
 
     story(act)

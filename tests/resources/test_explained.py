@@ -90,7 +90,7 @@ def manifest(kind: str, name: str = "a", namespace: str = "shop", **fields: Any)
 @pytest.mark.parametrize(
     ("group", "manifests", "says"),
     [
-        ("batch", [manifest("CronJob")], "CronJob shop/a has no effect: no container runs here"),
+        ("batch", [manifest("CronJob")], "CronJob shop/a runs no container: counted as completed at once"),
         (
             "batch",
             [*(manifest("Job", f"j{n}") for n in range(4)), manifest("CronJob", "c")],

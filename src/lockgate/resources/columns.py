@@ -138,6 +138,18 @@ def job_duration(job: JsonObject) -> str:
     return f"{(datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds():.0f}s"
 
 
+def active_jobs(cron_job: JsonObject) -> int:
+    return len(_status(cron_job).get("active") or ())
+
+
+def controller(revision: JsonObject) -> str:
+    """``statefulset.apps/web``"""
+    owners = (revision.get("metadata") or {}).get("ownerReferences") or ()
+    owner: JsonObject = next((each for each in owners if each.get("controller")), {})
+    group = str(owner.get("apiVersion", "")).partition("/")[0]
+    return f"{owner['kind'].lower()}.{group}/{owner['name']}" if owner else NONE
+
+
 def containers(field: str) -> Any:
     """A cell with a field of each container of a workload's pod template."""
 

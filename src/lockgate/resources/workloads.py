@@ -43,6 +43,10 @@ class WorkloadSpec(Model):
     template: PodTemplate = Field(default_factory=PodTemplate)
 
 
+class RolloutSpec(WorkloadSpec):
+    min_ready_seconds: Integer = 0
+
+
 class Workload(Resource):
     OPEN: ClassVar[bool] = True
 
@@ -67,7 +71,7 @@ class DeploymentStrategy(Model):
     type: str = "RollingUpdate"
 
 
-class DeploymentSpec(WorkloadSpec):
+class DeploymentSpec(RolloutSpec):
     paused: Flag = False
     strategy: DeploymentStrategy = Field(default_factory=DeploymentStrategy)
     revision_history_limit: Integer | None = None
@@ -112,6 +116,8 @@ class ReplicaSet(Workload):
         ),
     )
 
+    spec: RolloutSpec = Field(default_factory=RolloutSpec)
+
 
 class StatefulSetOrdinals(Model):
     start: Integer = 0
@@ -130,8 +136,9 @@ class UpdateStrategy(Model):
     rolling_update: RollingUpdate = Field(default_factory=RollingUpdate)
 
 
-class StatefulSetSpec(WorkloadSpec):
+class StatefulSetSpec(RolloutSpec):
     service_name: str = ""
+    revision_history_limit: Integer | None = None
     ordinals: StatefulSetOrdinals = Field(default_factory=StatefulSetOrdinals)
     update_strategy: UpdateStrategy = Field(default_factory=UpdateStrategy)
 
@@ -151,7 +158,8 @@ class StatefulSet(Workload):
     spec: StatefulSetSpec = Field(default_factory=StatefulSetSpec)
 
 
-class DaemonSetSpec(WorkloadSpec):
+class DaemonSetSpec(RolloutSpec):
+    revision_history_limit: Integer | None = None
     update_strategy: UpdateStrategy = Field(default_factory=UpdateStrategy)
 
 
@@ -176,6 +184,26 @@ class DaemonSet(Workload):
     )
 
     spec: DaemonSetSpec = Field(default_factory=DaemonSetSpec)
+
+
+@register
+class ControllerRevision(Resource):
+    OPEN: ClassVar[bool] = True
+    KIND: ClassVar[Kind] = Kind(
+        "apps",
+        ("v1",),
+        "ControllerRevision",
+        "controllerrevisions",
+        has_status=False,
+        columns=(
+            Column("Controller", cell=columns.controller),
+            Column("Revision", ".revision", type="integer"),
+            AGE,
+        ),
+    )
+
+    data: JsonObject = Field(default_factory=dict)
+    revision: Integer = 0
 
 
 class JobSpec(WorkloadSpec):
@@ -205,8 +233,22 @@ class Job(Workload):
     spec: JobSpec = Field(default_factory=JobSpec)
 
 
+class CronJobSpec(Model):
+    OPEN: ClassVar[bool] = True
+
+    schedule: str = ""
+    time_zone: str = ""
+    suspend: Flag = False
+    concurrency_policy: str = "Allow"
+    starting_deadline_seconds: Integer | None = None
+    successful_jobs_history_limit: Integer = 3
+    failed_jobs_history_limit: Integer = 1
+    job_template: JsonObject = Field(default_factory=dict)
+
+
 @register
-class CronJob(Stored):
+class CronJob(Resource):
+    OPEN: ClassVar[bool] = True
     KIND: ClassVar[Kind] = Kind(
         "batch",
         ("v1",),
@@ -216,10 +258,16 @@ class CronJob(Stored):
         categories=("all",),
         columns=(
             Column("Schedule", ".spec.schedule"),
+            Column("Timezone", ".spec.timeZone"),
             Column("Suspend", ".spec.suspend", type="boolean"),
+            Column("Active", type="integer", cell=columns.active_jobs),
+            Column("Last Schedule", ".status.lastScheduleTime", type="date"),
             AGE,
         ),
     )
+
+    spec: CronJobSpec = Field(default_factory=CronJobSpec)
+    status: JsonObject = Field(default_factory=dict)
 
 
 @register

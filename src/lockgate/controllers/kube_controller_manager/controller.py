@@ -7,18 +7,20 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lockgate.controllers.cache import Mirror
 from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.controllers.runtime import EventRecorder, Queue
-from lockgate.edge.rollout import deployment
+from lockgate.edge.rollout import cron, deployment, revisions
 from lockgate.edge.rollout.changes import Change, Create, Delete, Patch, SetStatus
-from lockgate.edge.rollout.pods import completions, desired_pods, limit, lives, status
+from lockgate.edge.rollout.pods import completions, desired_pods, limit, lives, status, until_available
 from lockgate.resources import core, workloads
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
 from lockgate.resources.status import AlreadyExists, ApiError, Forbidden, NotFound
 
 COMPONENT: Final = "kube-controller-manager"
+_AFTER_TIME: Final = 0.1  # s after a time of a schedule, so that it has come
 _RETRY_SECONDS: Final = 30.0  # after a Pod was refused: its namespace or a webhook may change
 _KINDS: Final[tuple[type[workloads.Workload], ...]] = (
     workloads.Deployment,
@@ -27,6 +29,9 @@ _KINDS: Final[tuple[type[workloads.Workload], ...]] = (
     workloads.DaemonSet,
     workloads.Job,
 )
+_MADE: Final[dict[str, type[Resource]]] = {
+    kind.KIND.kind: kind for kind in (core.Pod, workloads.ReplicaSet, workloads.Job, workloads.ControllerRevision)
+}
 
 
 class KubeControllerManager:
@@ -40,7 +45,9 @@ class KubeControllerManager:
         node: str,
         inject: Callable[[JsonObject], JsonObject] = lambda pod: pod,
         identify: Callable[[JsonObject], Awaitable[JsonObject]] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._clock = clock
         self._kubernetes = kubernetes
         self._node = node
         self._inject = inject
@@ -48,6 +55,9 @@ class KubeControllerManager:
         self._events = EventRecorder(kubernetes, COMPONENT)
         self._queue: Queue[ObjectKey] = Queue()
         self._mirrors: Mapping[str, Mirror[Any]] = {kind.KIND.kind: Mirror(kind, self._changed) for kind in _KINDS}
+        self._cron_jobs = Mirror(workloads.CronJob, self._cron_job_changed)
+        self._revisions = Mirror(workloads.ControllerRevision, self._revision_changed)
+        self._history: dict[str, dict[str, workloads.ControllerRevision]] = {}  # by the uid of the controller
         self._pods = Mirror(core.Pod, self._dependent_changed)
         self._namespaces = Mirror(core.Namespace, self._namespace_changed)
         # Dependents by the uid of their controller, and by name. Writes of this controller are entered at once, because
@@ -56,7 +66,7 @@ class KubeControllerManager:
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        mirrors = (*self._mirrors.values(), self._pods, self._namespaces)
+        mirrors = (*self._mirrors.values(), self._cron_jobs, self._revisions, self._pods, self._namespaces)
         async with asyncio.TaskGroup() as tasks:
             for mirror in mirrors:
                 tasks.create_task(mirror.run(self._kubernetes))
@@ -73,10 +83,28 @@ class KubeControllerManager:
     def _changed(self, before: workloads.Workload | None, current: workloads.Workload | None) -> None:
         workload = current or before
         assert workload is not None
-        if isinstance(workload, workloads.ReplicaSet):
+        if isinstance(workload, workloads.ReplicaSet | workloads.Job):
             self._dependent_changed(before, current)
         if current is not None:
             self._queue.add(current.key)
+
+    def _cron_job_changed(self, before: workloads.CronJob | None, current: workloads.CronJob | None) -> None:
+        if current is not None:
+            self._queue.add(current.key)
+
+    def _revision_changed(
+        self, before: workloads.ControllerRevision | None, current: workloads.ControllerRevision | None
+    ) -> None:
+        revision = current or before
+        assert revision is not None
+        for owner in revision.metadata.owner_references:
+            there = self._history.setdefault(owner.uid, {})
+            if current is not None:
+                there[current.name] = current
+            else:
+                there.pop(revision.name, None)
+            if not there:
+                del self._history[owner.uid]
 
     def _namespace_changed(self, before: core.Namespace | None, current: core.Namespace | None) -> None:
         if before is None and current is not None:
@@ -106,19 +134,46 @@ class KubeControllerManager:
         if key.kind == "Namespace":
             await self._create_account(key.name)
             return
+        if key.kind == workloads.CronJob.KIND.kind:
+            await self._run_on_schedule(key)
+            return
         mirror = self._mirrors.get(key.kind)
         workload = mirror.objects.get((key.namespace, key.name)) if mirror else None
         if workload is None or workload.metadata.deletion_timestamp:
             return  # its dependents go with it
         dependents = list(self._owned.get(workload.metadata.uid, {}).values())
         if isinstance(workload, workloads.Deployment):
-            await self._perform(workload, deployment.rolled_out(workload, dependents, _now()))
+            await self._perform(workload, deployment.rolled_out(workload, dependents, self._now()))
             return
+        if isinstance(workload, workloads.StatefulSet | workloads.DaemonSet):
+            known = list(self._history.get(workload.metadata.uid, {}).values())
+            await self._perform(workload, revisions.kept(workload, known, dependents))
         failure = await self._scale(workload, dependents)
         pods = list(self._owned.get(workload.metadata.uid, {}).values())
-        await self._perform(workload, [SetStatus(workload, status(workload, pods, failure, _now()))])
+        await self._perform(workload, [SetStatus(workload, status(workload, pods, failure, self._now()))])
+        if (rest := until_available(workload, pods, self._now())) is not None:
+            self._queue.add_after(workload.key, rest)
         if isinstance(workload, workloads.Job):
             await self._expire(workload)
+
+    async def _run_on_schedule(self, key: ObjectKey) -> None:
+        cron_job = self._cron_jobs.objects.get((key.namespace, key.name))
+        if cron_job is None or cron_job.metadata.deletion_timestamp:
+            return
+        now = self._clock()
+        try:
+            local = now.astimezone(ZoneInfo(cron_job.spec.time_zone) if cron_job.spec.time_zone else UTC)
+        except (ValueError, OSError, ZoneInfoNotFoundError) as error:
+            zone = f'invalid timeZone: "{cron_job.spec.time_zone}": {error}'
+            await self._events.event(cron_job, "Warning", "UnknownTimeZone", zone)
+            return
+        jobs = list(self._owned.get(cron_job.metadata.uid, {}).values())
+        made = cron.run(cron_job, jobs, local)
+        await self._perform(cron_job, made.changes)
+        for type_, reason, message in made.events:
+            await self._events.event(cron_job, type_, reason, message)
+        if made.next is not None:
+            self._queue.add_after(key, max((made.next - now).total_seconds(), 0.0) + _AFTER_TIME)
 
     async def _create_account(self, namespace: str) -> None:
         """Every namespace has the ServiceAccount ``default``."""
@@ -142,7 +197,7 @@ class KubeControllerManager:
             return failure
         return ""
 
-    async def _perform(self, about: workloads.Workload, changes: Iterable[Change]) -> None:
+    async def _perform(self, about: Resource, changes: Iterable[Change]) -> None:
         for change in changes:
             if isinstance(change, Create):
                 await self._create(about, change.manifest)
@@ -150,21 +205,31 @@ class KubeControllerManager:
             with suppress(NotFound):  # it was deleted meanwhile
                 await self._change(about, change)
 
-    async def _create(self, about: workloads.Workload, manifest: JsonObject) -> None:
-        kind = core.Pod if manifest["kind"] == "Pod" else workloads.ReplicaSet
+    async def _create(self, about: Resource, manifest: JsonObject) -> None:
+        kind = _MADE[manifest["kind"]]
+        if kind in (workloads.Job, workloads.ControllerRevision):  # whose names say what they are of
+            with suppress(AlreadyExists):
+                self._entered(about, kind.model_validate(await self._kubernetes.create(manifest)))
+            return
         if kind is core.Pod:
             manifest = self._inject(manifest)
             manifest = await self._identify(manifest) if self._identify is not None else manifest
         made = await self._kubernetes.create(manifest)
         created = kind.model_validate(made)
-        self._enter(about.metadata.uid, created, gone=False)
+        self._entered(about, created)
         if isinstance(created, workloads.ReplicaSet):
             message = f"Scaled up replica set {created.name} from 0 to {created.spec.replicas}"
             await self._events.event(about, "Normal", "ScalingReplicaSet", message)
         else:
             await self._events.event(about, "Normal", "SuccessfulCreate", f"Created pod: {created.name}")
 
-    async def _change(self, about: workloads.Workload, change: Patch | SetStatus | Delete) -> None:
+    def _entered(self, about: Resource, created: Resource) -> None:
+        if isinstance(created, workloads.ControllerRevision):
+            self._revision_changed(None, created)
+        else:
+            self._enter(about.metadata.uid, created, gone=False)
+
+    async def _change(self, about: Resource, change: Patch | SetStatus | Delete) -> None:
         of = change.of
         match change:
             case Delete():
@@ -187,12 +252,11 @@ class KubeControllerManager:
         finished, seconds = job.status.get("completionTime"), job.spec.ttl_seconds_after_finished
         if not finished or seconds is None:
             return
-        rest = seconds - (datetime.now(UTC) - datetime.fromisoformat(finished)).total_seconds()
+        rest = seconds - (self._clock() - datetime.fromisoformat(finished)).total_seconds()
         if rest > 0:
             self._queue.add_after(job.key, rest)
         else:
             await self._perform(job, [Delete(job)])
 
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def _now(self) -> str:
+        return self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")

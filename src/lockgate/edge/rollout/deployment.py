@@ -50,6 +50,8 @@ def _replicas(deployment: Deployment, sets: Sequence[ReplicaSet], serving: Repli
         if not recreates and serving.spec.replicas != desired:
             annotations = {"metadata": {"annotations": {_DESIRED: str(desired)}}}
             yield Patch(serving, {**annotations, "spec": {"replicas": desired}})
+        if serving.spec.min_ready_seconds != deployment.spec.min_ready_seconds:
+            yield Patch(serving, {"spec": {"minReadySeconds": deployment.spec.min_ready_seconds}})
         if recreates or _number(serving, "availableReplicas") >= desired:
             yield from _scaled(others, serving, 0)
     limit = deployment.spec.revision_history_limit
@@ -126,7 +128,7 @@ def _replica_set(deployment: Deployment, revision: int) -> JsonObject:
     annotations = {
         name: value for name, value in deployment.metadata.annotations.items() if name not in _NOT_COPIED
     } | {REVISION: str(revision), _DESIRED: str(desired), "deployment.kubernetes.io/max-replicas": str(desired)}
-    selector = deployment.spec.selector.manifest()
+    selector, seconds = deployment.spec.selector.manifest(), deployment.spec.min_ready_seconds
     return {
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
@@ -139,6 +141,7 @@ def _replica_set(deployment: Deployment, revision: int) -> JsonObject:
         },
         "spec": {
             "replicas": desired,
+            **({"minReadySeconds": seconds} if seconds else {}),
             "selector": {**selector, "matchLabels": {**selector.get("matchLabels", {}), **hashed}},
             "template": {**template, "metadata": {**metadata, "labels": labels}},
         },

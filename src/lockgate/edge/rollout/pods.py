@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from lockgate.edge.rollout.changes import Change, Create, Delete, condition, conditions, counts
 from lockgate.edge.rollout.template import HASH, REVISION_HASH, pod_manifest, template_hash
 from lockgate.resources import core, meta
 from lockgate.resources.model import JsonObject
-from lockgate.resources.workloads import DaemonSet, Job, ReplicaSet, StatefulSet, Workload
+from lockgate.resources.workloads import DaemonSet, Job, ReplicaSet, RolloutSpec, StatefulSet, Workload
 
 MOST_PODS: Final = 100  # of one workload: a node of EKS has at most 110
 MOST_IN_ALL: Final = 1000
@@ -43,6 +44,31 @@ def lives(pod: core.Pod) -> bool:
 def is_ready(pod: core.Pod) -> bool:
     found = meta.condition(pod.status.conditions, "Ready")
     return found is not None and found.status == "True"
+
+
+def available(pods: Sequence[core.Pod], seconds: int, now: str) -> int:
+    """How many Pods have been ready for some seconds."""
+    return sum(is_ready(pod) and not _rest(pod, seconds, now) for pod in pods)
+
+
+def until_available(workload: Workload, pods: Sequence[core.Pod], now: str) -> float | None:
+    """In how many seconds the next Pod is available; None if no Pod waits."""
+    waiting = [_rest(pod, _patience(workload), now) for pod in pods if lives(pod) and is_ready(pod)]
+    return min((rest for rest in waiting if rest), default=None)
+
+
+def _patience(workload: Workload) -> int:
+    return workload.spec.min_ready_seconds if isinstance(workload.spec, RolloutSpec) else 0
+
+
+def _rest(pod: core.Pod, seconds: int, now: str) -> float:
+    """The seconds until a Pod that is ready is available."""
+    ready = meta.condition(pod.status.conditions, "Ready")
+    since = ready.last_transition_time if ready else ""
+    if not seconds or not since:
+        return 0.0
+    passed = datetime.fromisoformat(now) - datetime.fromisoformat(since)
+    return max(seconds - passed.total_seconds(), 0.0)
 
 
 def desired_pods(workload: Workload, pods: Sequence[core.Pod], node: str, most: int) -> Iterator[Change]:
@@ -117,21 +143,24 @@ def status(workload: Workload, pods: Sequence[core.Pod], failure: str, now: str)
     """The status of a workload that controls `pods`. `failure` is why a Pod could not be created."""
     living = [pod for pod in pods if lives(pod)]
     ready = sum(map(is_ready, living))
+    usable = available(living, _patience(workload), now)
     observed = {"observedGeneration": workload.metadata.generation}
     earlier = workload.status.get("conditions")
     failed = _failed(failure, earlier or ()) if failure else []
     match workload:
         case ReplicaSet():
             fitting = sum(HASH in pod.metadata.labels for pod in living) or len(living)
-            numbers = counts(fullyLabeledReplicas=fitting, readyReplicas=ready, availableReplicas=ready)
+            numbers = counts(fullyLabeledReplicas=fitting, readyReplicas=ready, availableReplicas=usable)
             found: JsonObject = {"replicas": len(living), **numbers}
             return {**observed, **found, "conditions": conditions(earlier, failed, now) or None}
         case StatefulSet():
-            return {**observed, **_of_replicas(workload, living, ready)}
+            return {**observed, **_of_replicas(workload, living, ready, usable)}
         case DaemonSet():
             hash_ = template_hash(workload.spec.template)
             updated = sum(pod.metadata.labels.get(REVISION_HASH) == hash_ for pod in living)
-            numbers = counts(numberAvailable=ready, updatedNumberScheduled=updated, numberUnavailable=1 - min(ready, 1))
+            numbers = counts(
+                numberAvailable=usable, updatedNumberScheduled=updated, numberUnavailable=1 - min(usable, 1)
+            )
             found = {"currentNumberScheduled": min(len(living), 1), "desiredNumberScheduled": 1, "numberReady": ready}
             return {**observed, **found, "numberMisscheduled": 0, **numbers}
         case Job():
@@ -146,7 +175,7 @@ def _failed(failure: str, earlier: Iterable[JsonObject]) -> list[JsonObject]:
     return [condition("ReplicaFailure", True, "FailedCreate", there["message"] if there else failure)]
 
 
-def _of_replicas(workload: StatefulSet, living: Sequence[core.Pod], ready: int) -> JsonObject:
+def _of_replicas(workload: StatefulSet, living: Sequence[core.Pod], ready: int, usable: int) -> JsonObject:
     revision = f"{workload.name}-{template_hash(workload.spec.template)}"
     updated = sum(pod.metadata.labels.get(REVISION_HASH) == revision for pod in living)
     complete = updated == len(living)
@@ -159,7 +188,7 @@ def _of_replicas(workload: StatefulSet, living: Sequence[core.Pod], ready: int) 
             currentReplicas=sum(pod.metadata.labels.get(REVISION_HASH) == current for pod in living),
             updatedReplicas=updated,
         ),
-        "availableReplicas": ready,
+        "availableReplicas": usable,
         "currentRevision": current,
         "updateRevision": revision,
         "collisionCount": 0,

@@ -116,7 +116,6 @@ KEPT: tuple[Kind, ...] = (
     _kept("", "v1", "PodTemplate", "podtemplates", status=False),
     _kept("", "v1", "ReplicationController", "replicationcontrollers", "rc"),
     _kept("", "v1", "ResourceQuota", "resourcequotas", "quota"),
-    _kept("apps", "v1", "ControllerRevision", "controllerrevisions", status=False),
     _kept(
         "certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests", "csr", namespaced=False
     ),

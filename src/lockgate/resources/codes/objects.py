@@ -13,15 +13,12 @@ OBJECT_WITHOUT_EFFECT = Code(
     what="The Kubernetes API stores and lists the object, as in a cluster, and nothing on this machine acts on it.",
     why="In a cluster its controller would do something that this edge does not do.",
     example="""
-        apiVersion: batch/v1
-        kind: CronJob
-        metadata: {name: nightly, namespace: shop}
+        apiVersion: autoscaling/v2
+        kind: HorizontalPodAutoscaler
+        metadata: {name: web, namespace: shop}
         spec:
-          schedule: "0 3 * * *"
-          jobTemplate:
-            spec:
-              template:
-                spec: {restartPolicy: Never, containers: [{name: nightly, image: example.com/nightly:1}]}
+          maxReplicas: 5
+          scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
         """,
 )
 CONTAINERS_NOT_RUN = Code(

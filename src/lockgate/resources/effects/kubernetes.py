@@ -225,21 +225,27 @@ ROWS = (
             because="no container runs here; of the AWS Load Balancer Controller's Deployment the arguments count",
         ),
     ),
-    *declare("apps", "Deployment", served("spec.{paused,revisionHistoryLimit}", "spec.strategy.type")),
+    *declare("apps", "Deployment", served("spec.{paused,revisionHistoryLimit,minReadySeconds}", "spec.strategy.type")),
     *declare(
         "apps",
         "StatefulSet",
-        served("spec.serviceName", "spec.ordinals.start", "spec.updateStrategy.{type,rollingUpdate.partition}"),
+        served(
+            "spec.{serviceName,revisionHistoryLimit,minReadySeconds}",
+            "spec.ordinals.start",
+            "spec.updateStrategy.{type,rollingUpdate.partition}",
+        ),
     ),
+    *declare("apps", "ReplicaSet", served("spec.minReadySeconds")),
+    *declare("apps", "ControllerRevision", served("", "data.**", "revision", "**")),
     *declare(
         "apps",
         "DaemonSet",
-        served("spec.updateStrategy.type"),
+        served("spec.updateStrategy.type", "spec.{revisionHistoryLimit,minReadySeconds}"),
         accepted("spec.updateStrategy.rollingUpdate.partition", because="it belongs to StatefulSets"),
     ),
     *declare(
         "batch",
-        "Job",
+        "Job CronJob",
         accepted(
             "",
             because="counted as completed at once",
@@ -247,9 +253,6 @@ ROWS = (
             code=codes.CONTAINERS_NOT_RUN,
             when=runs_an_application,
         ),
-    ),
-    *declare(
-        "batch", "CronJob", accepted("", because="no container runs here", noticed=True, when=runs_an_application)
     ),
     *declare(
         "batch",
@@ -262,6 +265,14 @@ ROWS = (
         ),
     ),
     *declare("batch", "Job", served("spec.{completions,parallelism,suspend,ttlSecondsAfterFinished}")),
+    *declare(
+        "batch",
+        "CronJob",
+        served(
+            "spec.{schedule,timeZone,suspend,concurrencyPolicy,startingDeadlineSeconds}",
+            "spec.{successfulJobsHistoryLimit,failedJobsHistoryLimit,jobTemplate.**}",
+        ),
+    ),
     *declare(
         "",
         "ReplicationController",
