@@ -73,6 +73,7 @@ spec:
       audiences: [quay]
       jwks: 'KEYS'
       outputClaimToHeaders: [{header: x-user, claim: sub}]
+    - {issuer: https://own.example, jwksUri: "https://quay.example/keys", fromCookies: [session]}
 ---
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
@@ -80,7 +81,8 @@ metadata: {name: members, namespace: istio-system}
 spec:
   selector: {matchLabels: {istio: ingressgateway}}
   rules:
-    - from: [{source: {requestPrincipals: ["https://issuer.example/*"]}}]
+    - from: [{source: {requestPrincipals: ["https://issuer.example/*", "https://own.example/*"]}}]
+    - to: [{operation: {paths: [/keys]}}]
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -93,12 +95,15 @@ spec:
       directResponse: {status: 299}
     - match: [{uri: {prefix: /staff}}]
       directResponse: {status: 404, body: {string: not for you}}
+    - match: [{uri: {exact: /keys}}]
+      directResponse: {status: 200, body: {string: 'OWN'}}
 """
 
 
 def test_jwts_are_read_at_the_gateway(up: Start, manifests: Path) -> None:
-    key = OctKey.generate_key(256)
-    (manifests / "0-jwt.yaml").write_text(JWT.replace("KEYS", json.dumps({"keys": [key.as_dict(private=True)]})))
+    key, own = OctKey.generate_key(256), OctKey.generate_key(256)
+    keys, served = (json.dumps({"keys": [each.as_dict(private=True)]}) for each in (key, own))
+    (manifests / "0-jwt.yaml").write_text(JWT.replace("KEYS", keys).replace("OWN", served))
     edge = up(manifests).ready()
 
     def asked(path: str, **claims: object) -> str:
@@ -118,6 +123,18 @@ def test_jwts_are_read_at_the_gateway(up: Start, manifests: Path) -> None:
     given = ("-H", f"Authorization: Bearer {token}", "-H", "x-user: forged")
     seen = [tuple(each) for each in json.loads(edge.curl(*given, "https://quay.example/"))["headers"]]
     assert [pair for pair in seen if pair[0] in ("x-user", "authorization")] == [("x-user", "ann")]
+
+    # Keys at a name of the edge itself.
+    def cookie(signer: OctKey) -> tuple[str, str]:
+        return (
+            "-H",
+            f"Cookie: session={jwt.encode({'alg': 'HS256'}, {'iss': 'https://own.example', 'sub': 'b'}, signer)}",
+        )
+
+    edge.wait(until=lambda: answer(edge, "/", *cookie(own)) == "200", what="the keys are fetched")
+    assert answer(edge, "/", *cookie(key)) == "401 Jwt verification fails"
+    for signer in (own, key):
+        edge.lockgate("trace", "https://quay.example/", *cookie(signer), "--against", "running")
 
     reported = edge.lockgate("trace", "https://quay.example/", str(manifests), check=False).stdout
     assert "RBAC: access denied" in reported and "Send a valid JWT" in reported

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lockgate.resources.faults import Locate
     from lockgate.trace.model import Request
 
+_CLIENT, _SENDER = "203.0.113.10", "127.0.0.1"
 _EPILOG = """\b
 Examples:
   lockgate trace https://towpath.example/api/orders examples/edge
@@ -36,7 +37,8 @@ Examples:
 @click.argument("arguments", nargs=-1, metavar="[URL] [PATH…]")
 @click.option("--method", "-X", default="GET", show_default=True, metavar="METHOD")
 @click.option("--header", "-H", "headers", multiple=True, metavar="'NAME: VALUE'", help="A request header; repeatable.")
-@click.option("--from", "source", default="203.0.113.10", show_default=True, metavar="IP", help="The client's address.")
+@click.option("--from", "source", metavar="IP",
+              help=f"The client's address.  [default: {_CLIENT}; with --against {_SENDER}]")  # fmt: skip
 @click.option("--http2", is_flag=True, help="The client speaks HTTP/2.")
 @click.option("--follow", "-L", is_flag=True, help="Follow redirects.")
 @click.option("--against", type=click.Choice(["running"]), help="Predict from the running edge, send, and compare.")
@@ -52,7 +54,7 @@ def trace(
     arguments: tuple[str, ...],
     method: str,
     headers: tuple[str, ...],
-    source: str,
+    source: str | None,
     http2: bool,
     follow: bool,
     against: str | None,
@@ -78,6 +80,7 @@ def trace(
     if not arguments:
         raise click.UsageError("Missing argument 'URL'; --all and --cases need none.")
     url, *paths = arguments
+    source = source or (_SENDER if against else _CLIENT)
     try:
         request = Request.of(
             url, method=method, headers=request_headers(headers), source=_address(source), http2=http2, now=time.time()

@@ -224,7 +224,8 @@ class _Building:
     def _server_chains(self, server: BoundServer) -> Iterable[FilterChain]:
         settings = server.server.tls
         if settings and settings.mode in ("ISTIO_MUTUAL", "AUTO_PASSTHROUGH"):
-            what, reason = f"tls.mode {settings.mode}", "it needs the mesh's own certificates"
+            reason = "it is for clients with the mesh's own certificates, which no load balancer has"
+            what = f"the server with tls.mode {settings.mode}"
             self.faults.append(codes.NOT_SUPPORTED.at(server.origin.under("tls", "mode"), what=what, reason=reason))
             return
         if server.http:

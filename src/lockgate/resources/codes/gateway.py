@@ -207,6 +207,7 @@ NOT_SUPPORTED = Code(
     Severity.WARNING,
     "A gateway setting without effect here",
     message="{what} has no effect here: {reason}",
+    fix="use SIMPLE or MUTUAL where clients outside the mesh connect, or leave it for the cluster",
     what="A setting of a Gateway or a VirtualService needs something that this edge does not have, such as the mesh's "
     "own certificates.",
     why="The server or the match is left out. In a cluster it would count.",

@@ -90,7 +90,7 @@ UNSERVED_PATCH = Code(
     Severity.WARNING,
     "A patch of an EnvoyFilter that is not applied",
     message="the patch is not applied: {reason}",
-    fix="correct the patch's value, or write the change with another kind",
+    fix="write the change with another kind, or leave it for the cluster",
     what="The patch is for a part that has no place at this gateway, such as the bootstrap of its Envoy, or adds a "
     "listener without a port.",
     why="Requests here do not get what the patch adds or changes.",

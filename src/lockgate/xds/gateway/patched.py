@@ -20,7 +20,7 @@ PATCHED = {
     "CLUSTER": CLUSTER,
 }
 _UNSERVED = {
-    "BOOTSTRAP": "the bootstrap of the gateway's Envoy is Lockgate's own",
+    "BOOTSTRAP": "a proxy reads it when its Pod starts, and the gateway's Envoy here has Lockgate's own",
     "INVALID": "applyTo is missing",
 }
 
