@@ -15,6 +15,7 @@ from lockgate.embedded.faults import BadRule, Faults, Rule, exposition, rule
         ("acm:*=Throttling", Rule("acm", "*", "Throttling")),
         ("route53:GetChange=Throttling*3", Rule("route53", "GetChange", "Throttling", times=3)),
         ("elbv2:*=slow:0.5%20", Rule("elbv2", "*", "slow", 0.5, percent=20)),
+        ("elbv2:*=rate:10", Rule("elbv2", "*", "rate", 10.0)),
         ("kubernetes:patch/ingresses=Forbidden", Rule("kubernetes", "patch/ingresses", "Forbidden")),
     ],
 )
@@ -38,6 +39,16 @@ def test_a_rule_meets_the_first_calls_only() -> None:
         return [await faults.meet("acm", each) for each in ("List", "Describe", "List", "List")]
 
     assert asyncio.run(calls()) == ["Throttling", "", "Throttling", ""]
+
+
+def test_a_rate_lets_a_burst_through_for_each_service() -> None:
+    faults: Faults[str] = Faults([rule("*:*=rate:2")])
+
+    async def calls(service: str) -> list[str]:
+        return [await faults.meet(service, "List") for _ in range(9)]
+
+    assert asyncio.run(calls("elbv2")) == [*[""] * 8, "Throttling"]
+    assert asyncio.run(calls("acm")) == [*[""] * 8, "ThrottlingException"]
 
 
 def test_reads_are_stale_after_a_change() -> None:

@@ -61,7 +61,7 @@ output_option = click.option(
 @click.option("--latency", default=0, metavar="MS", type=click.IntRange(0, 60_000),
               help="Answer each call of the AWS and Kubernetes APIs so much later.")  # fmt: skip
 @click.option("--fail", "rules", multiple=True, metavar="RULE",
-              help="Fail calls: SERVICE:OPERATION=ERROR[*TIMES][%PERCENT]; or slow:S, stale:S.")  # fmt: skip
+              help="Fail calls: SERVICE:OPERATION=ERROR[*TIMES][%PERCENT]; or slow:S, stale:S, rate:N.")  # fmt: skip
 @values_option
 @click.option("--timeout", default=60.0, show_default=True, metavar="SECONDS", help="When to report unready parts.")
 @output_option

@@ -15,9 +15,13 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from types import MappingProxyType
+from typing import IO, Any, Final, TypeAlias
 
 JsonValue = Any  # botocore's responses are untyped; controllers convert them to values
+
+Retries: TypeAlias = Mapping[str, str | int]  # botocore's
+STANDARD: Final[Retries] = MappingProxyType({"mode": "standard", "max_attempts": 3})
 
 Send: TypeAlias = Callable[[str, str, Mapping[str, str], bytes], tuple[int, Mapping[str, str], bytes]]
 """From method, URL, headers and body of a signed request to status, headers and body of its response; may block."""
@@ -116,11 +120,11 @@ class Aws:
         workers: int = 4,
         send: Send | None = None,
         profile: str | None = None,
-        tries: int = 3,
+        retries: Retries = STANDARD,
     ) -> None:
         self.region = region
         self._profile = profile
-        self._tries = tries
+        self._retries = retries
         self._endpoint = endpoint
         self._send = send
         self._credentials = (access_key_id, secret_access_key, session_token)
@@ -216,7 +220,7 @@ class Aws:
             # The service validates parameters, as for the components' own SDKs.
             config=Config(
                 max_pool_connections=16,
-                retries={"mode": "standard", "max_attempts": self._tries},
+                retries=dict(self._retries),
                 parameter_validation=False,
             ),
         )

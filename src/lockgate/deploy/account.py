@@ -7,12 +7,14 @@ import json
 from collections import Counter
 from typing import Any
 
-from lockgate.controllers.aws import Aws, AwsError, default_region
+from lockgate.controllers.aws import Aws, AwsError, Retries, default_region
 from lockgate.errors import CommandError
 from lockgate.resources.arns import REGIONS
 
 _WORKERS = 12
-_TRIES = 8  # with back-off and jitter, as AWS limits the rate of calls
+# Back-off with jitter, and after the first throttled call only as many calls a second as AWS accepts. botocore's
+# standard mode gives up after a hundred retries, and a plan of many load balancers takes thousands of calls.
+_RETRIES: Retries = {"mode": "adaptive", "max_attempts": 8}
 _BY_ID = {  # listings that can be asked for some items: the parameter, and where an item has its ID
     "describe_load_balancers": ("LoadBalancerArns", "LoadBalancerArn"),
     "describe_target_groups": ("TargetGroupArns", "TargetGroupArn"),
@@ -51,7 +53,7 @@ class Account(Aws):
     """
 
     def __init__(self, *, region: str, profile: str | None = None) -> None:
-        super().__init__(region=region, profile=profile, workers=_WORKERS, tries=_TRIES)
+        super().__init__(region=region, profile=profile, workers=_WORKERS, retries=_RETRIES)
         self.calls: Counter[tuple[str, str]] = Counter()
         self._answers: dict[tuple[str, str, str, str], asyncio.Task[Any]] = {}
         self._items: dict[str, dict[str, Any]] = {}

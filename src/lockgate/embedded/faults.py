@@ -8,6 +8,7 @@ A rule is ``WHERE=WHAT``, optionally with ``*TIMES`` (the first calls only) and 
     kubernetes:patch/ingresses=Forbidden              a verb of RBAC on a resource
     elasticloadbalancing:DescribeLoadBalancers=slow:2 two seconds later
     route53:ListResourceRecordSets=stale:3            for three seconds after a change, the answer from before it
+    elbv2:*=rate:10                                   40 calls at once and 10 a second; others are throttled
 
 Calls that Lockgate's own controllers make in this process do not meet the rules.
 """
@@ -29,7 +30,15 @@ _RULE: Final = re.compile(
     r"(?P<service>[a-z0-9-]+|\*):(?P<operation>[\w/.*-]+)="
     r"(?P<what>[A-Za-z][\w.]*)(?::(?P<seconds>\d+(?:\.\d+)?))?(?:\*(?P<times>\d+))?(?:%(?P<percent>\d{1,3}))?"
 )
+_TIMED: Final = ("slow", "stale", "rate")
 _SECONDS: Final = 600.0
+_BURST: Final = 4  # a bucket holds so many seconds' calls: ELB's API lets 40 reads through, and then 10 a second
+_THROTTLED: Final = {
+    "acm": "ThrottlingException",
+    "eks": "ThrottlingException",
+    "wafv2": "ThrottlingException",
+    "kubernetes": "TooManyRequests",
+}
 _ANSWERS: Final = 1000  # that are remembered for stale reads
 
 
@@ -39,7 +48,7 @@ class BadRule(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`code` is the error, or ``slow`` or ``stale`` with `seconds`."""
+    """`code` is the error, or ``slow`` or ``stale`` with `seconds`, or ``rate`` with calls a second there."""
 
     service: str
     operation: str
@@ -57,9 +66,9 @@ def rule(text: str) -> Rule:
     match = _RULE.fullmatch(text)
     if match is None:
         raise BadRule(f"{text!r} is not SERVICE:OPERATION=WHAT, as in route53:ChangeResourceRecordSets=Throttling*3")
-    timed = match["what"] in ("slow", "stale")
+    timed = match["what"] in _TIMED
     if timed != (match["seconds"] is not None) or float(match["seconds"] or 0) > _SECONDS:
-        raise BadRule(f"{text!r}: slow and stale need seconds, at most {_SECONDS:.0f}, as in acm:*=slow:2")
+        raise BadRule(f"{text!r}: slow, stale and rate need a number, at most {_SECONDS:.0f}, as in acm:*=slow:2")
     percent = int(match["percent"] or 100)
     if not 0 < percent <= 100:
         raise BadRule(f"{text!r}: a percentage is 1 to 100")
@@ -78,6 +87,7 @@ class Faults(Generic[Answer]):
         self._met: Counter[Rule] = Counter()
         self._answers: dict[tuple[str, str, bytes], Answer] = {}
         self._changed: dict[str, float] = {}
+        self._buckets: dict[tuple[Rule, str], tuple[float, float]] = {}  # calls left, and since when
 
     async def meet(self, service: str, operation: str) -> str:
         """Waits as the rules say, and returns the code of the error that this call gets, or ""."""
@@ -86,9 +96,20 @@ class Faults(Generic[Answer]):
         for each in self._matching(service, operation):
             if each.code == "slow":
                 await asyncio.sleep(each.seconds)
+            elif each.code == "rate":
+                code = code or ("" if self._lets_through(each, service) else _THROTTLED.get(service, "Throttling"))
             elif each.code != "stale":
                 code = code or each.code
         return code
+
+    def _lets_through(self, rule: Rule, service: str) -> bool:
+        """Takes a token of a service's bucket, if there is one."""
+        now, most = time.monotonic(), rule.seconds * _BURST
+        left, at = self._buckets.get((rule, service), (most, now))
+        left = min(most, left + (now - at) * rule.seconds)
+        taken = left >= 1
+        self._buckets[rule, service] = (left - taken, now)
+        return taken
 
     def seen(self, service: str, operation: str, request: bytes, answer: Answer, *, changes: bool) -> Answer:
         """The answer that the client gets: an earlier one while a rule says that reads are stale."""
