@@ -49,7 +49,12 @@ class Running:
         return found
 
     def wait_until_ready(self, patience: float = PATIENCE) -> dict[str, Any]:
+        """Reads the log until then: an edge that is asked for its status has less time to start."""
         self.about()
+        log = self.home / "default" / "log"
+        while "lockgate.runtime: ready\n" not in log.read_text():
+            self._still_there(patience)
+            time.sleep(0.02)
         while not (found := self.status()).get("announced"):
             self._still_there(patience)
             time.sleep(0.1)

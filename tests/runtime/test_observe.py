@@ -62,7 +62,8 @@ def test_only_missing_hosts_are_asked_about_while_records_are_made() -> None:
 
 
 def test_hosts_that_resolved_are_doubted_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lockgate.runtime.observe._DOUBTED_EVERY", 0.0)
+    for name in ("_DOUBTED_EVERY", "_REST"):
+        monkeypatch.setattr(f"lockgate.runtime.observe.{name}", 0.0)
     dns = Dns("a.example")
     observer = Observer(cast(Any, SimpleNamespace(places=SimpleNamespace(dns=dns), addresses={})))
     assert set(asyncio.run(observer._which_resolve(HOSTS, zones()))) == {"a.example"}

@@ -17,7 +17,8 @@ from lockgate.runtime.pace import Pace
 from lockgate.runtime.running import RunningEdge
 
 _MANY = 100  # hosts, of which the names in the zones are looked up before any is asked for
-_DOUBTED_EVERY = 5.0  # seconds, after which resolved hosts are queried again
+_DOUBTED_EVERY = 5.0  # seconds, after which resolved hosts are queried again,
+_REST = 50  # or as many times the seconds that it took to query all, on a large edge
 
 
 class Observer:
@@ -31,7 +32,7 @@ class Observer:
         self._zones: tuple[Zone, ...] | None = None
         self._asked: tuple[tuple[str, ...], Mapping[str, str]] = ((), {})
         self._resolved: Mapping[str, tuple[str, ...]] = {}
-        self._doubted = 0.0
+        self._doubted = 0.0  # when resolved hosts are queried again
         self._cluster: Cluster | None = None
 
     async def observe(self) -> State:
@@ -71,11 +72,11 @@ class Observer:
         if self._zones is zones and self._asked == asked:
             return self._resolved
         found: dict[str, tuple[str, ...]] = {}
-        if self._asked == asked and time.monotonic() < self._doubted + _DOUBTED_EVERY:
+        if self._asked == asked and time.monotonic() < self._doubted:
             found.update(self._resolved)
-        if not found or len(found) == len(hosts):
+        if again := not found or len(found) == len(hosts):
             found.clear()
-            self._doubted = time.monotonic()
+        began = time.monotonic()
         published = await asyncio.to_thread(_Published, zones) if len(hosts) > _MANY else None
         for host in hosts:
             if published is not None and not published.may_have(host):
@@ -83,6 +84,9 @@ class Observer:
             if host not in found and (addresses := await edge.places.dns.addresses_of(host.replace("*", "any", 1))):
                 found[host] = tuple(addresses)
             await pace.keep()
+        if again:
+            now = time.monotonic()
+            self._doubted = now + max(_DOUBTED_EVERY, _REST * (now - began))
         self._zones, self._asked, self._resolved = zones, asked, found
         return self._resolved
 

@@ -50,10 +50,10 @@ def why_unresolved(state: State, hosts: Sequence[str], memo: Memo) -> Steps[dict
     found: dict[Why, list[str]] = {}
     if not hosts:
         return found
-    documents = list(state.documents.values())
+    documents = memo.stable("documents", list(state.documents.values()))
     named = memo.facts("hosts of documents", _hosts, documents)
     yield
-    known = _known(state, memo)
+    known = _known(state, documents, memo)
     sources = _Sources(state, memo.made(_by_host, documents, named))
     for number, host in enumerate(hosts):
         if (why := known.get(host)) is None:
@@ -64,19 +64,18 @@ def why_unresolved(state: State, hosts: Sequence[str], memo: Memo) -> Steps[dict
     return found
 
 
-def _known(state: State, memo: Memo) -> dict[str, Why]:
+def _known(state: State, documents: Sequence[Document], memo: Memo) -> dict[str, Why]:
     """The reasons found before, if nothing that they hang on has changed."""
     inputs: list[object] = [
         memo.stable(name, value)
         for name, value in (
             ("zones", list(state.zones)),
             ("refused", dict(state.refused)),
-            ("documents", list(state.documents.values())),
             ("warnings", dict(state.cluster.warnings)),
             ("settings", state.stacks.settings if state.stacks else None),
         )
     ]
-    return memo.depending("reasons", [*inputs, *map(state.cluster.objects_of, _KINDS)], dict[str, Why])
+    return memo.depending("reasons", [*inputs, documents, *map(state.cluster.objects_of, _KINDS)], dict[str, Why])
 
 
 _KINDS: Final[tuple[type[Resource], ...]] = (
