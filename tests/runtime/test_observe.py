@@ -136,6 +136,7 @@ def edge_of(store: Store, istiod: Istiod, published: dict[str, Snapshot]) -> Sim
         nodes=SimpleNamespace(current=True),
         workloads=SimpleNamespace(current=True),
         envoys={"gateway": SimpleNamespace(pid=1, restarts=0, trouble="")},
+        external_istiod=None,
     )
 
 
