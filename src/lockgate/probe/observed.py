@@ -115,8 +115,8 @@ class Exchange:
         server = self.header("server").lower()
         if server.startswith("awselb"):
             return "load balancer"
-        if self.header("x-envoy-upstream-service-time"):
-            return "backend"
+        if self.header("x-envoy-upstream-service-time") or self.status == 101:
+            return "backend"  # no hop of its own accord changes protocols
         if server == "istio-envoy":
             return "gateway"
         return "load balancer" if not server and self.status in _OWN_STATUSES else "backend"

@@ -13,10 +13,18 @@ from lockgate.probe.observed import Observation
 
 def causes(seen: Observation, known: Evidence, now: datetime) -> tuple[Cause, ...]:
     """What is wrong, from the first hop to the last; warnings last. Empty if nothing is."""
-    found = list(_found(seen, known, now))
+    found = list(_found(seen, known, now)) or list(_unexplained(seen))
     distinct = {cause.name: cause for cause in reversed(found)}
     ordered = [cause for cause in found if distinct[cause.name] is cause]
     return tuple(sorted(ordered, key=lambda cause: cause.warning))
+
+
+def _unexplained(seen: Observation) -> Iterator[Cause]:
+    """No answer is never well."""
+    if all(each.status is None for each in seen.exchanges):
+        errors = (each.error or each.tls_error for each in seen.connections)
+        because = tuple(dict.fromkeys(each for each in errors if each))
+        yield Cause("no-answer", "network", "no answer came, and nothing that was seen says why", because=because)
 
 
 def _found(seen: Observation, known: Evidence, now: datetime) -> Iterator[Cause]:

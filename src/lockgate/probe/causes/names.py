@@ -50,6 +50,8 @@ def _delegation(names: Names) -> Iterator[Cause]:
 
 def _absence(names: Names, known: Evidence) -> Iterator[Cause]:
     answered = [each for each in names.servers if each.rcode in ("NOERROR", "NXDOMAIN")]
+    if not answered and names.zone and names.resolver and names.resolver.rcode in ("NOERROR", "NXDOMAIN"):
+        answered = [names.resolver]  # the zone's servers cannot be asked from here
     if not answered or any(each.addresses or each.aliases for each in answered):
         return
     gone = [each for each in known.records or () if each.alias and known.balancers is not None]
@@ -81,7 +83,7 @@ def _absence(names: Names, known: Evidence) -> Iterator[Cause]:
             f"{names.host} exists without an address: "
             + (f"it has only {', '.join(others)} records" if others else "there are only names below it"),
             "Add an A record. While the name exists in any form, a wildcard above it does not apply.",
-            confirmed=True,
+            confirmed=bool(names.servers),
             because=tuple(f"{each.server}: NOERROR, no A and no AAAA" for each in answered),
         )
 
