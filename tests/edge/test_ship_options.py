@@ -16,7 +16,6 @@ from tests.edge.shipping import planned, ship
 pytestmark = pytest.mark.edge
 
 EDGE = ROOT / "examples" / "edge"
-ROLE = "arn:aws:iam::123456789012:role/cert-manager"
 PLACEHOLDER = "arn:aws:acm:<region>:<account-ID>:certificate/*****"
 # A stand-in for helm: what it installs is a Deployment, which this machine's cluster runs.
 HELM = """\
@@ -47,7 +46,7 @@ def test_the_arn_is_written_and_a_role_replaces_the_key_and_helm_installs(
     helm.write_text(HELM.format(folder=tools))
     helm.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
-    options = ("--install", "--identity", ROLE)
+    options = ("--install", "--identity", "pod-identity")
     ship(edge, "apply", k8s, "--yes", "--write", "--no-verify", *options)  # nothing issues the certificate
     assert (
         "upgrade --install cert-manager cert-manager --repo https://charts.jetstack.io" in (tools / "said").read_text()
@@ -62,6 +61,7 @@ def test_the_arn_is_written_and_a_role_replaces_the_key_and_helm_installs(
     assert "accessKeyID" not in json.dumps(issuer["spec"])
     listed = json.loads(edge.exec("aws", "eks", "list-pod-identity-associations", "--cluster-name", "options"))
     assert [each["serviceAccount"] for each in listed["associations"]] == ["cert-manager"]
+    assert "--labels lockgate.dev/installed-by=options" in (tools / "said").read_text()
     assert not planned(edge, k8s, *options, check=0)["changes"]
     assert '"service": "shop/web:3000"' in edge.curl("https://towpath.example/")
     adopted(edge, k8s, options)

@@ -42,7 +42,7 @@ async def planned(session: Session, *, installed: bool = False) -> tuple[Plan, D
     zones = [each.id for each in plan.seen.zones if await _zone_is_ours(session, each.id, edge)]
     try:
         granted, bearer = await identities.granted(session.account, session.cluster, plan.seen, edge)
-    except AwsError as error:
+    except (AwsError, Refused) as error:
         raise StepFailed(error.message) from error
     return plan, destruction(plan.intent, plan.seen, choices, zones, granted, bearer, installed=installed)
 

@@ -85,10 +85,11 @@ def role(plan: Plan) -> dict[str, Any]:
         for each in plan.objects
         if (plural := plural_of(each.key, plan.seen.served)) is not None
     ]
+    binding = [("apps", "deployments"), ("", "serviceaccounts")] if plan.needs.identity else []
     return iam.cluster_role(
         plan.intent.name,
-        [*written, ("", "namespaces")],
-        [("", "events"), *((kind.KIND.group, kind.KIND.plural) for kind in READ)],
+        [*written, *binding, ("", "namespaces")],
+        [("", "events"), ("", "serviceaccounts"), *((kind.KIND.group, kind.KIND.plural) for kind in READ)],
     )
 
 
