@@ -103,7 +103,7 @@ def apply(paths: tuple[str, ...], write: bool, no_verify: bool, yes: bool, **giv
         _write(done)
     if no_verify:
         return 0
-    return asyncio.run(verified(*arguments[:3], probe=True, every=None, output="text"))
+    return asyncio.run(verified(*arguments, probe=True, every=None, output="text"))
 
 
 def _write(plan: Plan) -> None:

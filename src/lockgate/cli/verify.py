@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockgate.cli.shipping import given_to, target_options
+from lockgate.cli.shipping import given_to, identity_option, target_options
 from lockgate.cli.terminal import end_on_interrupt, paint, print_data, say
 from lockgate.errors import CommandError
 
 if TYPE_CHECKING:
     from lockgate.deploy.planning.drift import Row
+    from lockgate.deploy.planning.plan import Wishes
     from lockgate.deploy.session import Session, Target
     from lockgate.edge.manifests import Manifests
     from lockgate.edge.options import Options
@@ -36,6 +37,7 @@ _MARKS = {"fine": ("✓", "green"), "warning": ("!", "yellow"), "drift": ("✗",
 @click.command(epilog=_EPILOG)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @target_options
+@identity_option
 @click.option("--no-probe", is_flag=True, help="Send no requests to the hosts.")
 @click.option("--watch", is_flag=True, help="Again and again; print what changes.")
 @click.option("--every", default=60.0, show_default=True, metavar="SECONDS", help="With --watch: how often.")
@@ -52,17 +54,26 @@ def verify(paths: tuple[str, ...], no_probe: bool, watch: bool, every: float, ou
     if watch:
         end_on_interrupt()
     with suppress(KeyboardInterrupt):
-        return asyncio.run(verified(*arguments[:3], probe=not no_probe, every=every if watch else None, output=output))
+        return asyncio.run(verified(*arguments, probe=not no_probe, every=every if watch else None, output=output))
     return 130
 
 
 async def verified(
-    target: Target, manifests: Manifests, options: Options, *, probe: bool, every: float | None, output: str
+    target: Target,
+    manifests: Manifests,
+    options: Options,
+    wishes: Wishes,
+    *,
+    probe: bool,
+    every: float | None,
+    output: str,
 ) -> int:
     from lockgate.deploy.planning.plan import Wishes
     from lockgate.deploy.session import session
 
-    async with session(target, manifests, options, Wishes()) as opened:
+    kept = Wishes(identity=wishes.identity)  # what decides how the edge is, and not how it is brought there
+
+    async with session(target, manifests, options, kept) as opened:
         shown: list[Row] = []
         while True:
             found = await _rows(opened, target, probe=probe)

@@ -10,6 +10,7 @@ from typing import Final
 
 from lockgate.deploy.planning.objects import Action
 from lockgate.deploy.planning.plan import Plan, is_ready
+from lockgate.deploy.planning.steps import Annotate, Associate, CreateProvider, PutRole, RestartPods
 from lockgate.dns.model import RecordSet
 from lockgate.resources import cert_manager
 
@@ -50,6 +51,7 @@ def _is_address(sets: Sequence[RecordSet]) -> bool:
 
 def rows(plan: Plan, now: datetime) -> Iterator[Row]:
     yield from _objects(plan)
+    yield from _identity(plan)
     yield from _certificates(plan, now)
     yield from _balancers(plan)
     yield from _records(plan)
@@ -72,6 +74,13 @@ def _objects(plan: Plan) -> Iterator[Row]:
                 yield Row("object", str(change.key), Verdict.DRIFT, "is not in the manifests")
             case Action.NONE:
                 pass
+
+
+def _identity(plan: Plan) -> Iterator[Row]:
+    """What is missing of cert-manager's role."""
+    for step in plan.todo:
+        if isinstance(step.action, CreateProvider | PutRole | Associate | Annotate | RestartPods):
+            yield Row("identity", "cert-manager", Verdict.DRIFT, f"to do: {step.title}")
 
 
 def _certificates(plan: Plan, now: datetime) -> Iterator[Row]:
