@@ -22,7 +22,7 @@ from lockgate.runtime.running import RunningEdge
 log = logging.getLogger("lockgate.runtime")
 
 _POLL = 0.5  # s
-_LONG = 10.0  # s for a start
+_LONG, _LONG_EACH = 10.0, 0.003  # s for a start, and for each document
 _REST = 9  # times as long as a check took: on a large edge, checking is little of its work
 
 _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.INFO: logging.INFO}
@@ -38,7 +38,7 @@ class Checking:
         self._edge = edge
         self._reporter = reporter
         self._announced = announced
-        self._late = time.monotonic() + _LONG
+        self._began = time.monotonic()
         self._manifests: Manifests | None = None  # as checked last
         self._value: Edge | None = None
         self.findings: tuple[Diagnostic, ...] | None = None  # of the last check; None before the first one
@@ -49,7 +49,7 @@ class Checking:
         while True:
             took = 0.0
             manifests = self._edge.manifests
-            if manifests is not None and manifests is not self._manifests and self._started():
+            if manifests is not None and manifests is not self._manifests and self._started(manifests):
                 began = time.process_time()
                 try:
                     self.findings = await asyncio.to_thread(self._check, manifests)
@@ -61,8 +61,8 @@ class Checking:
                 took = time.process_time() - began
             await asyncio.sleep(max(_POLL, _REST * took))
 
-    def _started(self) -> bool:
-        return self._announced() or time.monotonic() > self._late
+    def _started(self, manifests: Manifests) -> bool:
+        return self._announced() or time.monotonic() > self._began + _LONG + _LONG_EACH * len(manifests.documents)
 
     def _check(self, manifests: Manifests) -> tuple[Diagnostic, ...]:
         # Imported on demand: an edge starts without them.

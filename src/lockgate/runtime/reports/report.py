@@ -179,22 +179,29 @@ def _urls(state: State, elsewhere: AbstractSet[str], memo: Memo) -> Sequence[str
     if named:
         return memo.made(_urls_of, named, state.resolved, memo.stable("ways", at))
     found = ((balancer.dns_name.lower(), *way) for balancer in balancing.load_balancers for way in _ways(balancer))
-    return _ordered(dict.fromkeys(found), "HTTP")
+    return [_url(protocol, host, port) for host, protocol, port in _ordered(dict.fromkeys(found), "HTTP")]
 
 
 def _urls_of(
-    hosts: Iterable[str], resolved: Mapping[str, Sequence[str]], at: Mapping[str, Sequence[tuple[str, int]]]
+    hosts: Iterable[str], resolved: Mapping[str, tuple[str, ...]], at: Mapping[str, Sequence[tuple[str, int]]]
 ) -> list[str]:
-    found: dict[tuple[str, str, int], None] = {}
-    for host in (host for host in hosts if not host.startswith("*")):
-        for address in resolved.get(host, ()):
-            found.update(((host, *way), None) for way in at.get(address, ()))
-    return _ordered(found, "HTTPS")
+    """Of thousands of hosts, most have the same addresses, so what leads there is looked up once."""
+    named = [host for host in hosts if not host.startswith("*")]
+    reached = {
+        addresses: frozenset(way for address in addresses for way in at.get(address, ()))
+        for addresses in frozenset(resolved.values())
+    }
+    ways = _ordered((("", *way) for way in frozenset().union(*reached.values())), "HTTPS")
+    return [
+        _url(protocol, host, port)
+        for _, protocol, port in ways
+        for host in named
+        if host in resolved and (protocol, port) in reached[resolved[host]]
+    ]
 
 
-def _ordered(found: Iterable[tuple[str, str, int]], first: str) -> list[str]:
-    ordered = sorted(found, key=lambda each: (each[1] != first, each[2]))
-    return [_url(protocol, host, port) for host, protocol, port in ordered]
+def _ordered(found: Iterable[tuple[str, str, int]], first: str) -> list[tuple[str, str, int]]:
+    return sorted(found, key=lambda each: (each[1] != first, each[2]))
 
 
 def _ways(balancer: AnyLoadBalancer) -> Iterator[tuple[str, int]]:
