@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from lockgate.ingress import auto_mode
 from lockgate.ingress.annotations import registry as a
-from lockgate.ingress.refusal import Refused
+from lockgate.ingress.refusal import Refused, about
 from lockgate.ingress.stack import GroupId
 from lockgate.ingress.world import Objects, Settings
 from lockgate.resources import elbv2, networking
@@ -204,18 +204,22 @@ def _grouped(
         name = a.GROUP_NAME.read(ingress)
     if name is None:
         return Owned(GroupId(ingress.namespace, ingress.name), params, auto)
-    if len(name) > 63:
-        return InvalidGroup("invalid ingress group: groupName must be no more than 63 characters")
     if not _GROUP_NAME.fullmatch(name):
         return InvalidGroup(
             "invalid ingress group: groupName must consist of lower case alphanumeric characters, '-' or '.', "
             "and must start and end with an alphanumeric character"
         )
+    if len(name) > 63:
+        return InvalidGroup("invalid ingress group: groupName must be no more than 63 characters")
     return Owned(GroupId("", name), params, auto)
 
 
 def _order(ingress: networking.Ingress) -> int:
-    order = a.GROUP_ORDER.read(ingress) or 0
+    with about(
+        Origin(ingress.key),
+        prefix=f"failed to load Ingress group order for ingress: {ingress.namespace}/{ingress.name}: ",
+    ):
+        order = a.GROUP_ORDER.read(ingress) or 0
     if not -1000 <= order <= 1000:
         raise Refused(
             "explicit Ingress group order must be within [-1000:1000], "
