@@ -58,8 +58,8 @@ class Around:
     def lend(self, key: str, content: bytes) -> str:
         return f"http://127.0.0.1/{key}"
 
-    def subnet_blocks(self) -> Mapping[str, str]:
-        return {"subnet-a": "10.0.0.0/20", "subnet-b": "10.0.16.0/20", "subnet-c": "10.1.0.0/20"}
+    def subnet_blocks(self) -> Mapping[str, tuple[str, ...]]:
+        return {"subnet-a": ("10.0.0.0/20", "fd00::/64"), "subnet-b": ("10.0.16.0/20",), "subnet-c": ("10.1.0.0/20",)}
 
     def is_endpoint(self, address: str, port: int) -> bool:
         return port == 80

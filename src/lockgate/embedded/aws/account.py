@@ -187,7 +187,7 @@ class _Neighbours:
     def elastic_addresses(self) -> Mapping[str, str]:
         return ec2.elastic_addresses(self._account.id, self._region)
 
-    def subnet_blocks(self) -> Mapping[str, str]:
+    def subnet_blocks(self) -> Mapping[str, tuple[str, ...]]:
         return ec2.subnet_blocks(self._account.id, self._region)
 
     def certificate(self, arn: str) -> str | None:

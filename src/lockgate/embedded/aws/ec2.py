@@ -181,10 +181,16 @@ def subnet_zones(account: str, region: str) -> dict[str, tuple[str, str]]:
     }
 
 
-def subnet_blocks(account: str, region: str) -> dict[str, str]:
-    """Every subnet's IPv4 address block."""
-    zones = _backend(account, region).subnets.values()
-    return {str(subnet.id): str(subnet.cidr_block) for zone in zones for subnet in zone.values()}
+def subnet_blocks(account: str, region: str) -> dict[str, tuple[str, ...]]:
+    """Every subnet's address blocks: that of IPv4, and those of IPv6."""
+    subnets = (subnet for zone in _backend(account, region).subnets.values() for subnet in zone.values())
+    return {
+        str(each.id): (
+            str(each.cidr_block),
+            *(str(block["ipv6CidrBlock"]) for block in each.ipv6_cidr_block_association_set),
+        )
+        for each in subnets
+    }
 
 
 def elastic_addresses(account: str, region: str) -> dict[str, str]:

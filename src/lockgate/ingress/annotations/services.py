@@ -64,9 +64,8 @@ PRIVATE_IPV4_ADDRESSES: Annotation[tuple[str, ...]] = _of(
     "private-ipv4-addresses", LIST, "one address of each subnet, if internal", fields="SubnetMapping.PrivateIPv4Address"
 )
 IPV6_ADDRESSES: Annotation[tuple[str, ...]] = _of(
-    "ipv6-addresses", LIST, "one address of each subnet, if dualstack", fields="SubnetMapping.IPv6Address",
-    limits="refused: IPv6 addresses of network load balancers are not served here",
-)  # fmt: skip
+    "ipv6-addresses", LIST, "one address of each subnet, if dualstack", fields="SubnetMapping.IPv6Address"
+)
 EIP_DISCOVERY_TAGS: Annotation[str] = _of(
     "eip-allocations-discovery-tags", MAP, "Elastic IPs by their tags",
     limits="Elastic IPs are not discovered: list them in `eip-allocations`",

@@ -23,9 +23,9 @@ def create(state: State, given: Shape) -> Result:
     scheme = given.get("Scheme", "internet-facing")
     subnets, vpc = _subnets(state, kind, given)
     known = next((item for item in state.load_balancers.values() if item.name == name), None)
-    addresses = _addresses(state, kind, scheme, given, known)
-    groups = _security_groups(state, kind, vpc, given.get("SecurityGroups"))
     family = _ip_address_type(kind, given.get("IpAddressType", "ipv4"), scheme)
+    addresses = _addresses(state, kind, scheme, family, given, known)
+    groups = _security_groups(state, kind, vpc, given.get("SecurityGroups"))
     pool = given.get("IpamPools", {}).get("Ipv4IpamPoolId", "")
     _check_ipam_pool(kind, pool, scheme)
     made_of_tags = tags.read(given.get("Tags", ()))
@@ -124,10 +124,10 @@ def modify_attributes(state: State, given: Shape) -> Result:
 def set_subnets(state: State, given: Shape) -> Result:
     balancer = state.load_balancer(given["LoadBalancerArn"])
     subnets, vpc = _subnets(state, balancer.type, given)
-    addresses = _addresses(state, balancer.type, balancer.scheme, given, balancer)
+    family = _ip_address_type(balancer.type, given.get("IpAddressType", balancer.ip_address_type), balancer.scheme)
+    addresses = _addresses(state, balancer.type, balancer.scheme, family, given, balancer)
     if vpc != balancer.vpc_id:
         raise Refusal("InvalidConfigurationRequest", "The subnets must belong to the VPC of the load balancer")
-    family = _ip_address_type(balancer.type, given.get("IpAddressType", balancer.ip_address_type), balancer.scheme)
     balancer.subnets, balancer.addresses, balancer.ip_address_type = subnets, addresses, family
     return {"AvailabilityZones": zones(state, balancer), "IpAddressType": family}
 
@@ -256,7 +256,9 @@ def _subnets(state: State, kind: Type, given: Shape) -> tuple[tuple[str, ...], s
     return subnets, vpcs.pop()
 
 
-def _addresses(state: State, kind: Type, scheme: str, given: Shape, itself: LoadBalancer | None) -> dict[str, Shape]:
+def _addresses(
+    state: State, kind: Type, scheme: str, family: str, given: Shape, itself: LoadBalancer | None
+) -> dict[str, Shape]:
     """The addresses in the subnet mappings, by subnet. AWS chooses the others."""
     taken = {
         str(address.get("AllocationId"))
@@ -264,20 +266,22 @@ def _addresses(state: State, kind: Type, scheme: str, given: Shape, itself: Load
         if balancer is not itself
         for address in balancer.addresses.values()
     }
-    return {
-        mapping["SubnetId"]: _address(state, kind, scheme, mapping, taken)
-        for mapping in given.get("SubnetMappings") or ()
-        if set(mapping) - {"SubnetId"}
-    }
+    found = {}
+    for mapping in given.get("SubnetMappings") or ():
+        fields = set(mapping) - {"SubnetId"}
+        if fields and kind is APPLICATION:
+            raise Refusal(
+                "InvalidConfigurationRequest", "Addresses cannot be specified for load balancers of type 'application'"
+            )
+        if fields - {"AllocationId", "PrivateIPv4Address", "IPv6Address"}:
+            raise Refusal("OperationNotPermitted", "Prefixes for source NAT are not served here")
+        if fields:
+            sixth = _ipv6(state, family, mapping) if "IPv6Address" in mapping else {}
+            found[mapping["SubnetId"]] = {**_ipv4(state, scheme, mapping, taken), **sixth}
+    return found
 
 
-def _address(state: State, kind: Type, scheme: str, mapping: Shape, taken: set[str]) -> Shape:
-    if kind is APPLICATION:
-        raise Refusal(
-            "InvalidConfigurationRequest", "Addresses cannot be specified for load balancers of type 'application'"
-        )
-    if set(mapping) - {"SubnetId", "AllocationId", "PrivateIPv4Address"}:
-        raise Refusal("OperationNotPermitted", "IPv6 addresses of network load balancers are not served here")
+def _ipv4(state: State, scheme: str, mapping: Shape, taken: set[str]) -> Shape:
     if "AllocationId" in mapping:
         allocation, known = mapping["AllocationId"], state.neighbours.elastic_addresses()
         if scheme == "internal":
@@ -290,21 +294,35 @@ def _address(state: State, kind: Type, scheme: str, mapping: Shape, taken: set[s
         if allocation in taken:
             raise Refusal("ResourceInUse", f"The allocation ID '{allocation}' is already in use")
         return {"IpAddress": known[allocation], "AllocationId": allocation}
-    address, block = mapping["PrivateIPv4Address"], state.neighbours.subnet_blocks()[mapping["SubnetId"]]
+    if "PrivateIPv4Address" not in mapping:
+        return {}
     if scheme != "internal":
         raise Refusal(
             "InvalidConfigurationRequest", "Private IPv4 addresses can be specified for internal load balancers only"
         )
+    block, *_ = state.neighbours.subnet_blocks()[mapping["SubnetId"]]
+    return {"PrivateIPv4Address": _inside(mapping["PrivateIPv4Address"], (block,), "private IPv4")}
+
+
+def _ipv6(state: State, family: str, mapping: Shape) -> Shape:
+    if family == "ipv4":
+        raise Refusal(
+            "InvalidConfigurationRequest", "IPv6 addresses can be specified for load balancers of type 'dualstack' only"
+        )
+    _, *blocks = state.neighbours.subnet_blocks()[mapping["SubnetId"]]
+    return {"IPv6Address": _inside(mapping["IPv6Address"], blocks, "IPv6")}
+
+
+def _inside(address: str, blocks: Sequence[str], kind: str) -> str:
+    """An address of a subnet, whose blocks of its family these are."""
     try:
-        inside = ipaddress.IPv4Address(address) in ipaddress.ip_network(block)
+        inside = any(ipaddress.ip_address(address) in ipaddress.ip_network(block) for block in blocks)
     except ValueError:
         inside = False
     if not inside:
-        raise Refusal(
-            "InvalidConfigurationRequest",
-            f"The private IPv4 address '{address}' is not in the address block '{block}' of its subnet",
-        )
-    return {"PrivateIPv4Address": address}
+        where = f"the address block '{', '.join(blocks)}'" if blocks else "an address block"
+        raise Refusal("InvalidConfigurationRequest", f"The {kind} address '{address}' is not in {where} of its subnet")
+    return address
 
 
 def _security_groups(state: State, kind: Type, vpc: str, given: Sequence[str] | None) -> tuple[str, ...]:

@@ -38,8 +38,8 @@ class Neighbours(Protocol):
         """Address blocks by VPC."""
         ...
 
-    def subnet_blocks(self) -> Mapping[str, str]:
-        """IPv4 address block by subnet."""
+    def subnet_blocks(self) -> Mapping[str, tuple[str, ...]]:
+        """Address blocks by subnet: that of IPv4 first, then those of IPv6."""
         ...
 
     def is_endpoint(self, address: str, port: int) -> bool:

@@ -173,8 +173,8 @@ def _zone_of(state: State, address: str) -> str | None:
     return next(
         (
             zones[subnet][1]
-            for subnet, block in state.neighbours.subnet_blocks().items()
-            if ipaddress.ip_address(address) in ipaddress.ip_network(block)
+            for subnet, blocks in state.neighbours.subnet_blocks().items()
+            if any(ipaddress.ip_address(address) in ipaddress.ip_network(block) for block in blocks)
         ),
         None,
     )
