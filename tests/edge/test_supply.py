@@ -36,7 +36,7 @@ def test_supply(case: dict[str, Any]) -> None:
         "zones with ids": [f"{zone.name} {zone.zone_id or 'any'}" for zone in made.zones],
         "certificates": {each.arn: list(each.names) for each in made.certificates},
         "credentials": {each.access_key_id: each.secret_access_key for each in made.credentials},
-        "subnets": [f"{each.id or dict(each.tags)} {each.zone}" for each in made.subnets],
+        "subnets": [" ".join((f"{each.id or dict(each.tags)} {each.zone}", *each.addresses)) for each in made.subnets],
         "security groups": [each.id or f"Name={each.name}" for each in made.security_groups],
         "target groups": [
             f"{each.name} {each.arn or 'any'} of {each.type} {each.protocol}" for each in made.target_groups

@@ -5,7 +5,7 @@ The controller reads only referenced kinds from AWS (`lookups`); `edge.supply` s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -32,8 +32,9 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class References:
     """One object's references. `hosts_to_match` are the hosts for certificate discovery; `subnets` has one list of IDs
-    and Name tags per load balancer; `ipv6` is whether those subnets need IPv6 addresses; `elastic_ips` are allocation
-    IDs; `target_groups` and `trust_stores` are ARNs and names."""
+    and Name tags per load balancer, `addresses` has what such a subnet contains, by its name; `ipv6` is whether those
+    subnets need IPv6 addresses; `elastic_ips` are allocation IDs; `target_groups` and `trust_stores` are ARNs and
+    names."""
 
     subject: ObjectKey
     certificates: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class References:
     web_acl_arn: str = ""
     web_acl_name: str = ""
     subnets: tuple[tuple[str, ...], ...] = ()
+    addresses: tuple[tuple[str, str], ...] = ()
     subnet_tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
     security_groups: tuple[str, ...] = ()
     ipv6: bool = False
@@ -110,12 +112,21 @@ def of_service(service: core.Service, settings: Settings) -> References:
         service.key,
         certificates=(*(_read(lambda: s.SSL_CERT.read(service)) or ()),),
         subnets=(listed,) if listed else (),
+        addresses=tuple(_in_subnets(service, listed or ())),
         security_groups=(*(_read(lambda: s.SECURITY_GROUPS.read(service)) or ()),),
         ipv6=service.metadata.annotations.get(s.IP_ADDRESS_TYPE.key) == "dualstack",
         elastic_ips=(*(_read(lambda: s.EIP_ALLOCATIONS.read(service)) or ()),),
         target_groups=tuple(each.arn for each in shared_with(service) if isinstance(each, ToArn)),
         user_pool=user_pool(service),
     )
+
+
+def _in_subnets(service: core.Service, subnets: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Which subnet has which address is known of a VPC only. Lists of one length are taken to be in one order."""
+    for annotation in (s.PRIVATE_IPV4_ADDRESSES, s.IPV6_ADDRESSES):
+        written = _read(partial(annotation.read, service)) or ()
+        if len(written) == len(subnets):
+            yield from zip(subnets, written, strict=True)
 
 
 def shared_services(service: core.Service) -> Iterator[tuple[str, str]]:

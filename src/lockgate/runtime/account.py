@@ -70,7 +70,7 @@ class Provisioner:
             case AcmCertificate():
                 await self._request(piece)
             case Subnet():
-                await self._api.create_subnet(piece.id, dict(piece.tags), piece.zone)
+                await self._api.create_subnet(piece.id, dict(piece.tags), piece.zone, piece.addresses)
             case SecurityGroup():
                 await self._api.create_security_group(piece.id, piece.name)
             case ElasticIp():

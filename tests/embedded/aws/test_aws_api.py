@@ -297,6 +297,18 @@ def test_subnets_and_security_groups_have_the_ids_and_names_of_the_settings(runn
         SecurityGroups=[group["GroupId"], named["GroupId"]],
     )["LoadBalancers"][0]
     assert [each["SubnetId"] for each in balancer["AvailabilityZones"]] == [by_id["SubnetId"], by_name["SubnetId"]]
+    running.run(api.create_subnet("subnet-0c", {}, 0, ("10.0.1.9", "2600:1f18:1:2::9", "nonsense")))
+    [around] = ec2.describe_subnets(SubnetIds=["subnet-0c"])["Subnets"]
+    sixth = [each["Ipv6CidrBlock"] for each in around["Ipv6CidrBlockAssociationSet"]]
+    assert (around["CidrBlock"], sixth) == ("10.0.1.0/24", ["2600:1f18:1:2::/64"])
+    mapping = {"SubnetId": "subnet-0c", "PrivateIPv4Address": "10.0.1.9", "IPv6Address": "2600:1f18:1:2::9"}
+    network = running.client("elbv2").create_load_balancer(
+        Name="addressed", Type="network", Scheme="internal", IpAddressType="dualstack", SubnetMappings=[mapping]
+    )["LoadBalancers"][0]
+    (zone,) = network["AvailabilityZones"]
+    assert zone["LoadBalancerAddresses"] == [{name: mapping[name] for name in ("PrivateIPv4Address", "IPv6Address")}]
+    running.client("elbv2").delete_load_balancer(LoadBalancerArn=network["LoadBalancerArn"])
+    ec2.delete_subnet(SubnetId="subnet-0c")
     with pytest.raises(ValueError, match="availability zones"):
         running.run(api.create_subnet("subnet-0b", {}, 99))
 

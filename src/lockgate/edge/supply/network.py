@@ -15,7 +15,10 @@ def subnets(references: Iterable[References]) -> tuple[Subnet, ...]:
     zones: dict[str, int] = {}
     users: dict[str, str] = {}
     tagged: dict[tuple[tuple[str, str], ...], str] = {}
+    addresses: dict[str, list[str]] = {}
     for each in references:
+        for name, address in each.addresses:
+            addresses.setdefault(name, []).append(address)
         for listed in each.subnets:
             taken = {zones[name] for name in listed if name in zones}
             for name in dict.fromkeys(listed):
@@ -25,7 +28,7 @@ def subnets(references: Iterable[References]) -> tuple[Subnet, ...]:
                     users[name] = each.label
         if each.subnet_tags:
             tagged.setdefault(_tags(each.subnet_tags), each.label)
-    named = [_named(name, zone, users[name]) for name, zone in zones.items()]
+    named = [_named(name, zone, users[name], addresses.get(name, ())) for name, zone in zones.items()]
     return (*named, *(_tagged(tags, zone, user) for tags, user in tagged.items() for zone in (0, 1)))
 
 
@@ -70,9 +73,11 @@ def ipam_pools(references: Iterable[References]) -> tuple[IpamPool, ...]:
     )
 
 
-def _named(name: str, zone: int, user: str) -> Subnet:
-    why = f"subnet {name}: created in the default VPC, because {user} names it"
-    return Subnet(name, (), zone, why) if name.startswith("subnet-") else Subnet("", (("Name", name),), zone, why)
+def _named(name: str, zone: int, user: str, addresses: Sequence[str]) -> Subnet:
+    around = f", around {' and '.join(addresses)}" if addresses else ""
+    why = f"subnet {name}: created in the default VPC{around}, because {user} names it"
+    by_id = name.startswith("subnet-")
+    return Subnet(name if by_id else "", () if by_id else (("Name", name),), zone, why, tuple(addresses))
 
 
 def _tagged(tags: tuple[tuple[str, str], ...], zone: int, user: str) -> Subnet:

@@ -30,12 +30,13 @@ class AcmCertificate:
 @dataclass(frozen=True, slots=True)
 class Subnet:
     """A subnet of the default VPC, with exactly this `id` or, without one, with these tags. `zone` is the index of the
-    region's availability zone."""
+    region's availability zone. It contains these `addresses`, of either family."""
 
     id: str
     tags: tuple[tuple[str, str], ...]
     zone: int
     why: str
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,8 +107,8 @@ class Account:
     def create_instance(self, instance_id: str, private_ip: str, zone: str) -> None:
         ec2.create_instance(self.id, self.region, instance_id, private_ip, zone)
 
-    def create_subnet(self, subnet_id: str, tags: Mapping[str, str], zone: int) -> None:
-        ec2.create_subnet(self.id, self.region, subnet_id, tags, zone)
+    def create_subnet(self, subnet_id: str, tags: Mapping[str, str], zone: int, addresses: Sequence[str]) -> None:
+        ec2.create_subnet(self.id, self.region, subnet_id, tags, zone, addresses)
 
     def associate_ipv6_blocks(self) -> None:
         ec2.associate_ipv6_blocks(self.id, self.region)

@@ -11,7 +11,7 @@ import logging
 import re
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -130,10 +130,12 @@ class AwsApi:
         await self._run(lambda account: account.create_instance(instance_id, private_ip, zone))
         self._changes.publish("ec2")
 
-    async def create_subnet(self, subnet_id: str, tags: Mapping[str, str], zone: int) -> None:
+    async def create_subnet(
+        self, subnet_id: str, tags: Mapping[str, str], zone: int, addresses: Sequence[str] = ()
+    ) -> None:
         """Creates a subnet of the default VPC in the `zone`-th Availability Zone (from 0), with exactly this ID or,
         without one, with these tags. An existing one is unchanged. Raises `ValueError` if the VPC is full."""
-        await self._run(lambda account: account.create_subnet(subnet_id, tags, zone))
+        await self._run(lambda account: account.create_subnet(subnet_id, tags, zone, addresses))
         self._changes.publish("ec2")
 
     async def associate_ipv6_blocks(self) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
 # The load balancer controller finds subnets by these tags (its documentation, "Subnet auto discovery").
@@ -74,10 +74,12 @@ def private_address(account: str, region: str, instance_id: str) -> str | None:
     return next((str(each.private_ip) for each in found), None)
 
 
-def create_subnet(account: str, region: str, subnet_id: str, tags: Mapping[str, str], zone: int) -> None:
+def create_subnet(
+    account: str, region: str, subnet_id: str, tags: Mapping[str, str], zone: int, addresses: Sequence[str] = ()
+) -> None:
     """Creates a subnet in the default VPC and its `zone`-th Availability Zone (from 0), with exactly this ID or,
-    without one, with these tags. An existing one is unchanged. Raises `ValueError` if the zone does not exist or the
-    VPC is full."""
+    without one, with these tags. Its blocks contain the `addresses`, if they are valid and in no other subnet. An
+    existing one is unchanged. Raises `ValueError` if the zone does not exist or the VPC is full."""
     backend = _backend(account, region)
     zones = default_vpc(account, region)[2]
     if zone >= len(zones):
@@ -86,15 +88,31 @@ def create_subnet(account: str, region: str, subnet_id: str, tags: Mapping[str, 
     if any(subnet.id == subnet_id if subnet_id else _in_zone(subnet, tags, zones[zone]) for subnet in there):
         return
     taken = [subnet.cidr for subnet in there]
-    block = next((each for each in _BLOCKS if not any(each.overlaps(other) for other in taken)), None)
+    around = [
+        ip_network(f"{each}/{24 if '.' in each else 64}", strict=False) for each in addresses if _is_address(each)
+    ]
+    wanted = [each for each in around if isinstance(each, IPv4Network)]
+    block = next((each for each in (*wanted, *_BLOCKS) if not any(each.overlaps(other) for other in taken)), None)
     if block is None:
         raise ValueError("the default VPC has no addresses left for another subnet")
     from moto.ec2.models import subnets
 
+    vpc = backend.default_vpc
+    if not block.subnet_of(IPv4Network(vpc.cidr_block)):
+        vpc.associate_vpc_cidr_block(str(block))
     with _drawing(subnets, "random_subnet_id", subnet_id):
-        backend.create_subnet(
-            backend.default_vpc.id, str(block), availability_zone=zones[zone], tags={"subnet": dict(tags)}
-        )
+        made = backend.create_subnet(vpc.id, str(block), availability_zone=zones[zone], tags={"subnet": dict(tags)})
+    for each in around:
+        if isinstance(each, IPv6Network):
+            made.attach_ipv6_cidr_block_associations(str(each))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def associate_ipv6_blocks(account: str, region: str) -> None:
