@@ -138,6 +138,14 @@ def job_duration(job: JsonObject) -> str:
     return f"{(datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds():.0f}s"
 
 
+def time_zone(cron_job: JsonObject) -> str:
+    return (cron_job.get("spec") or {}).get("timeZone") or NONE
+
+
+def suspended(cron_job: JsonObject) -> str:
+    return str(bool((cron_job.get("spec") or {}).get("suspend")))
+
+
 def active_jobs(cron_job: JsonObject) -> int:
     return len(_status(cron_job).get("active") or ())
 

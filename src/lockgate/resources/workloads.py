@@ -258,8 +258,8 @@ class CronJob(Resource):
         categories=("all",),
         columns=(
             Column("Schedule", ".spec.schedule"),
-            Column("Timezone", ".spec.timeZone"),
-            Column("Suspend", ".spec.suspend", type="boolean"),
+            Column("Timezone", cell=columns.time_zone),
+            Column("Suspend", cell=columns.suspended),
             Column("Active", type="integer", cell=columns.active_jobs),
             Column("Last Schedule", ".status.lastScheduleTime", type="date"),
             AGE,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
+import re
 from datetime import datetime
 from typing import Any
 
@@ -119,13 +121,20 @@ def _bytes(message: str, path: Path, value: Any) -> str:
 def _time(message: str, of: str, path: Path, value: Any) -> str:
     if not isinstance(value, str):
         raise _wrong(message, path, value, "string")
+    micro = of == "meta/v1.MicroTime"
+    layout = f"2006-01-02T15:04:05{'.000000' if micro else ''}Z07:00"
+    found = _TIME.fullmatch(value)
+    if micro and found is not None and len(found["fraction"] or "") != 7:
+        rest = json.dumps(f"{found['fraction'] or ''}{found['zone']}")
+        raise _Mismatch(f'parsing time "{value}" as "{layout}": cannot parse {rest} as ".000000"')
     try:
-        datetime.fromisoformat(value)
+        datetime.fromisoformat(value if found else "")
     except ValueError:
-        fraction = ".000000" if of == "meta/v1.MicroTime" else ""
-        layout = f"2006-01-02T15:04:05{fraction}Z07:00"
         raise _Mismatch(f'parsing time "{value}" as "{layout}": cannot parse "{value}" as "2006"') from None
     return value
+
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?P<fraction>\.\d+)?(?P<zone>Z|[+-]\d\d:\d\d)")
 
 
 def _go(of: str) -> str:

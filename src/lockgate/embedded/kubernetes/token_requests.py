@@ -41,6 +41,9 @@ class TokenRequests:
         account = self.storage.get(ObjectKey("", "ServiceAccount", namespace, name))
         if account is None:
             raise not_found(core.ServiceAccount.KIND, name)
+        if (named := (request.get("metadata") or {}).get("name")) not in (None, "", name):
+            why = f'Invalid value: "{named}": must match the service account name if specified'
+            raise invalid(TOKEN_REQUEST, name, [Cause("metadata.name", why)])
         spec = request.get("spec") or {}
         if not isinstance(spec, dict):
             raise BadRequest("TokenRequest: spec is not an object")
