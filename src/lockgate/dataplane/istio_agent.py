@@ -135,8 +135,12 @@ class IstioAgent:
             except (TimeoutError, grpc.aio.AioRpcError, LookupError) as error:
                 reason = str(error) if isinstance(error, LookupError) else "it does not answer"
                 self.trouble(gateway, reason.strip("'"))
+            except asyncio.CancelledError:  # Envoy has left
                 if channel is not None:
                     await channel.close()
+                raise
+            if channel is not None:
+                await channel.close()
             await asyncio.sleep(_RETRY)
 
     async def _channel(self, namespace: str) -> Any:
