@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
+from lockgate.deploy.cluster import Cluster
 from lockgate.deploy.kubeconfig import Context
 from lockgate.deploy.planning.releases import Installation, Release
 from lockgate.deploy.planning.seen import RELEASE_LABEL
+from lockgate.deploy.waiting import until
 from lockgate.errors import CommandError
 
 _MINUTES = 10
@@ -36,12 +40,32 @@ def command(release: Release, context: Context, edge: str) -> list[str]:
     ]
 
 
-async def install(release: Release, context: Context, edge: str) -> None:
-    """Raises `HelmFailed`."""
+async def install(release: Release, cluster: Cluster, edge: str, report: Callable[[str], None]) -> None:
+    """Raises `HelmFailed`, `StepFailed`."""
     import yaml
 
     values = yaml.safe_dump(release.values, sort_keys=False)
-    await _run(command(release, context, edge), f"install {release.name}", values)
+    await _resolve_pending(release, cluster, report)
+    await _run(command(release, cluster.context, edge), f"install {release.name}", values)
+
+
+async def _resolve_pending(release: Release, cluster: Cluster, report: Callable[[str], None]) -> None:
+    """A killed helm leaves its release pending, and helm refuses to touch it. One that outlived a killed `apply` may
+    still be at work, for as long as its timeout."""
+    selector = f"owner=helm,name={release.name},status=pending-install"
+
+    async def working() -> str:
+        listed = await cluster.objects(
+            "v1", "secrets", namespace=release.namespace, labels=selector, metadata_only=True
+        )
+        begun = [datetime.fromisoformat(each["metadata"]["creationTimestamp"]) for each in listed]
+        if not begun or datetime.now(UTC) - min(begun) > timedelta(minutes=_MINUTES):
+            return ""
+        return "another helm has begun to install it"
+
+    await until(working, f"Helm release {release.name}", report, longest=(_MINUTES + 1) * 60.0)
+    if await cluster.objects("v1", "secrets", namespace=release.namespace, labels=selector, metadata_only=True):
+        await uninstall(Installation(release.name, release.namespace), cluster.context)
 
 
 async def uninstall(release: Installation, context: Context) -> None:

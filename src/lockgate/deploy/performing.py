@@ -101,7 +101,7 @@ class Performer:
             case CreateNamespace(name):
                 await self._create_namespace(name)
             case InstallRelease(release):
-                await helm.install(release, self._cluster.context, self._edge)
+                await helm.install(release, self._cluster, self._edge, self._report)
             case CreateProvider(url):
                 await identities.create_provider(self._account, url, self._edge)
             case PutRole(role):
