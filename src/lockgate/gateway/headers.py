@@ -31,8 +31,9 @@ def _plain(name: str) -> bool:
 
 
 def authority(operations: istio.HeaderOperations | None) -> str:
-    """The Host that operations set; it is rewritten separately from other headers."""
-    for name, value in operations.set.items() if operations else ():
-        if name.lower() in ("host", ":authority"):
-            return value
+    """The Host that operations set, or else add; it is rewritten separately from other headers."""
+    for pairs in (operations.set, operations.add) if operations else ():
+        for name, value in pairs.items():
+            if name.lower() in ("host", ":authority"):
+                return value
     return ""
