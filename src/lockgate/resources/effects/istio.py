@@ -245,7 +245,10 @@ ROWS = (
             "spec.configPatches.patch.filterClass",
             because="istiod does not read it either",
         ),
-        accepted(f"{_PATCHED}.waypoint.**", because="waypoints are of the ambient mesh"),
+        accepted(
+            f"{_PATCHED}.waypoint.{{portNumber,filter.name,filter.subFilter.name,route.name}}",
+            because="waypoints are of the ambient mesh",
+        ),
         accepted(
             "spec.targetRefs.{group,kind,name,namespace}",
             because="Istio ignores an EnvoyFilter with targets at a gateway of networking.istio.io",

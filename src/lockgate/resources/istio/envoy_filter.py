@@ -70,7 +70,9 @@ class ProxyMatch(Model):
 
 
 class WaypointMatch(Model):
-    OPEN: ClassVar[bool] = True
+    port_number: Integer = 0
+    filter: FilterMatch | None = None
+    route: FilterNameMatch | None = None
 
 
 class ObjectMatch(Model):

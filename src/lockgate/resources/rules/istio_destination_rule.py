@@ -179,8 +179,9 @@ def _balancer(path: Path, balancer: istio.LoadBalancerSettings) -> Iterator[Fiel
         if warmup.minimum_percent is not None and not 0 <= warmup.minimum_percent <= 100:
             message = "minimumPercent value should be less than or equal to 100"
             yield problem((*at, "minimumPercent"), message)
-        if warmup.aggression is not None and warmup.aggression <= 0:
-            yield problem((*at, "aggression"), "aggression should be greater than 0")
+        if warmup.aggression is not None and warmup.aggression < 1:
+            message = "should be greater than or equal to 1"
+            yield field_errors.invalid((*at, "aggression"), warmup.aggression, message)
     if balancer.locality_lb_setting is not None:
         yield from istio_locality.refusals((*path, "localityLbSetting"), balancer.locality_lb_setting)
 
@@ -228,12 +229,13 @@ def _is_prime(number: int) -> bool:
 
 
 def _tls(path: Path, tls: istio.ClientTLSSettings) -> Iterator[FieldError]:
-    if tls.insecure_skip_verify and (tls.ca_certificates or tls.subject_alt_names):
-        # One message for all three; with mutual TLS, credentialName is allowed and provides the client's certificate.
-        message = (
-            "cannot specify CaCertificates or CredentialName or SubjectAltNames when InsecureSkipVerify is set true"
-        )
-        yield conflict((*path, "insecureSkipVerify"), message)
+    if tls.insecure_skip_verify and tls.mode in ("SIMPLE", "MUTUAL"):
+        # With MUTUAL, credentialName may hold the client's certificate alone.
+        name = tls.credential_name if tls.mode == "SIMPLE" else ""
+        if tls.ca_certificates or name or tls.subject_alt_names:
+            fields = ("CaCertificates", *(["CredentialName"] if tls.mode == "SIMPLE" else []), "SubjectAltNames")
+            message = f"cannot specify {' or '.join(fields)} when InsecureSkipVerify is set true"
+            yield conflict((*path, "insecureSkipVerify"), message)
     files = tls.client_certificate or tls.private_key or tls.ca_certificates or tls.ca_crl
     if tls.mode in ("SIMPLE", "MUTUAL") and tls.credential_name:
         if files:

@@ -13,6 +13,7 @@ from lockgate.resources.rules.istio_names import conflict, problem, q, required
 _MANAGER: Final = "envoy.filters.network.http_connection_manager"
 _LISTENERS: Final = ("LISTENER", "FILTER_CHAIN", "NETWORK_FILTER", "HTTP_FILTER")
 _ROUTES: Final = ("ROUTE_CONFIGURATION", "VIRTUAL_HOST", "HTTP_ROUTE")
+_NOT_AT_WAYPOINTS: Final = ("LISTENER", "LISTENER_FILTER", "BOOTSTRAP", "EXTENSION_CONFIG")
 
 
 def refusals(made: istio.EnvoyFilter) -> Iterator[FieldError]:
@@ -45,6 +46,8 @@ def _patch(path: Path, each: istio.ConfigPatch) -> Iterator[FieldError]:
     """The first mistake of a patch, as the webhook reports it."""
     if each.apply_to == "INVALID":
         yield required((*path, "applyTo"), "Envoy filter: missing applyTo")
+    elif each.match is not None and (mistake := next(_at_waypoint((*path, "match"), each.apply_to, each.match), None)):
+        yield mistake
     elif each.patch is None:
         yield required((*path, "patch"), "Envoy filter: missing patch")
     elif each.patch.operation == "INVALID":
@@ -60,7 +63,9 @@ def _match(path: Path, apply_to: str, match: istio.ObjectMatch) -> Iterator[Fiel
         message = f"Envoy filter: invalid regex for proxy version, [error parsing regexp: {mistake}]"
         yield problem((*path, "proxy", "proxyVersion"), message)
         return
-    other = match.route_configuration or match.cluster or match.waypoint
+    if match.context == "WAYPOINT":
+        return
+    other = match.route_configuration or match.cluster
     if apply_to in _LISTENERS:
         if match.listener is None and other is not None:
             message = "Envoy filter: applyTo for listener class objects cannot have non listener match"
@@ -68,11 +73,40 @@ def _match(path: Path, apply_to: str, match: istio.ObjectMatch) -> Iterator[Fiel
         elif match.listener and match.listener.filter_chain and match.listener.filter_chain.filter:
             at = (*path, "listener", "filterChain", "filter")
             yield from _filter(at, apply_to, match.listener.filter_chain.filter)
-    elif apply_to in _ROUTES and not match.route_configuration and (match.listener or match.cluster or match.waypoint):
+    elif apply_to in _ROUTES and not match.route_configuration and (match.listener or match.cluster):
         message = "Envoy filter: applyTo for http route class objects cannot have non route configuration match"
         yield conflict(path, message)
     elif apply_to == "CLUSTER" and not match.cluster and (match.listener or other):
         yield conflict(path, "Envoy filter: applyTo for cluster class objects cannot have non cluster match")
+
+
+def _at_waypoint(path: Path, apply_to: str, match: istio.ObjectMatch) -> Iterator[FieldError]:
+    """A waypoint's objects are matched by `waypoint`, and by nothing else (the first by the CRD's schema)."""
+    waypoint = match.waypoint
+    other = match.listener or match.route_configuration or match.cluster
+    if other if match.context == "WAYPOINT" else waypoint:
+        yield conflict(path, "only support waypointMatch when context is WAYPOINT")
+    if match.context != "WAYPOINT":
+        return
+    what = f"Envoy filter: applyTo {apply_to}"
+    if apply_to in _NOT_AT_WAYPOINTS:
+        yield conflict((*path, "context"), f"{what} is not supported for waypoint")
+    if waypoint is None:
+        return
+    at = (*path, "waypoint")
+    if not 0 <= waypoint.port_number <= 65535:
+        yield problem((*at, "portNumber"), "should be in the range 0..65535")
+    if waypoint.filter and (apply_to in _ROUTES or apply_to == "CLUSTER"):
+        yield conflict((*at, "filter"), f"{what} for waypoint cannot have filter match")
+    if waypoint.route and apply_to not in _ROUTES:
+        yield conflict((*at, "route"), f"{what} for waypoint cannot have route match")
+    if apply_to == "HTTP_FILTER":
+        if waypoint.filter is None:
+            yield required((*at, "filter"), f"{what} for waypoint must have filter match")
+        elif waypoint.filter.name != _MANAGER:
+            yield conflict((*at, "filter", "name"), f"{what} for waypoint requires name with {_MANAGER}")
+        elif waypoint.filter.sub_filter is None or not waypoint.filter.sub_filter.name:
+            yield required((*at, "filter", "subFilter", "name"), f"{what} for waypoint must have subfilter name")
 
 
 def _filter(path: Path, apply_to: str, match: istio.FilterMatch) -> Iterator[FieldError]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from lockgate.resources import istio
+from lockgate.resources import field_errors, istio
 from lockgate.resources.field_errors import FieldError, Path
 from lockgate.resources.rules import istio_names as names
 from lockgate.resources.rules import istio_selectors
@@ -40,6 +40,9 @@ def _rule(path: Path, rule: istio.JWTRule) -> Iterator[FieldError]:
         for index, value in enumerate(values):
             if not value:
                 yield required((*path, field, index), f"{what} must be non-empty string")
+    for index, claim in enumerate(rule.space_delimited_claims):
+        if not claim:
+            yield field_errors.invalid((*path, "spaceDelimitedClaims", index), "", "should be at least 1 chars long")
     for index, location in enumerate(rule.from_headers):
         if not location.name:
             yield required((*path, "fromHeaders", index, "name"), "location header name must be non-empty string")
