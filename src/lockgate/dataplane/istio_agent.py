@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from lockgate.certificates.keys import encode_key
 from lockgate.dataplane.desired import Rejection
-from lockgate.xds.istio_proxy import Place, adapted, probe
+from lockgate.xds.istio_proxy import Place, adapted, has_proxy_protocol, probe
 from lockgate.xds.snapshot import LISTENER, ROUTE, SECRET, Source
 
 log = logging.getLogger("lockgate.istiod")
@@ -272,6 +272,8 @@ class _Configuration:
         names = gateway.names.setdefault(kind, set())
         names -= set(response.removed_resources)
         names |= {each.name for each in response.resources}
+        if kind == LISTENER and any(has_proxy_protocol(each.resource.value) for each in response.resources):
+            gateway.place = replace(gateway.place, peers=False)
         for each in response.resources:
             each.resource.value = adapted(kind, each.resource.value, gateway.place, agent.left_out)
         if kind == LISTENER and (own := probe(gateway.place)) is not None:

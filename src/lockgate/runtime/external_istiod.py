@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import yaml
+
 from lockgate.dataplane.istio_agent import Gateway, IstioAgent, Peer
 from lockgate.edge.options import EXTERNAL, GRPCS
 from lockgate.edge.service_pods import workload_of
@@ -17,13 +19,14 @@ from lockgate.embedded.kubernetes.store import Store
 from lockgate.gateway.patches import ISTIO_VERSION
 from lockgate.metrics.labels import CLUSTER
 from lockgate.resources import core
-from lockgate.resources.model import JsonObject
+from lockgate.resources.model import JsonObject, ObjectKey
 from lockgate.resources.status import NotFound
 from lockgate.xds.istio_proxy import Place
 
 LOCAL: Final = "127.0.0.1"
 AGENT_SOCKET: Final = "istio-agent.sock"
 ROOTS: Final = "istio-ca-root-cert"
+_PROXY_CONFIG: Final = "proxy.istio.io/config"
 _AUDIENCE, _TOKEN_SECONDS = "istio-ca", 12 * 3600
 _NAMESPACE: Final = "istio-system"
 # The flags of pilot-discovery for its ports in a cluster.
@@ -40,7 +43,8 @@ _TLS, _PLAIN = 15012, 15010
 
 class ExternalIstiod:
     """`ports` are those of this machine, by istiod's in a cluster. `how` is `EXTERNAL` or a URL, as in `Options`.
-    `watched` returns the file of an Envoy's log for those who watch the edge."""
+    `watched` returns the file of an Envoy's log for those who watch the edge, `annotations` a gateway Pod's, with those
+    of the IstioOperator that installs it."""
 
     def __init__(
         self,
@@ -50,9 +54,11 @@ class ExternalIstiod:
         free_port: Callable[[str, int, str], int],
         system_ca: str,
         watched: Callable[[str], str],
+        annotations: Callable[[core.Pod], Mapping[str, str]],
     ) -> None:
         self._store = store
         self._watched = watched
+        self._annotations = annotations
         self.gateways: dict[str, Gateway] = {}  # by the edge's own node IDs
         self._binds: dict[str, Mapping[int, tuple[str, int]]] = {}
         self.ports = {port: free_port(LOCAL, 0, f"istiod {port}") for port in _PORTS}
@@ -68,7 +74,7 @@ class ExternalIstiod:
     def gateway(self, node_id: str, pod: core.Pod) -> JsonObject:
         """The node of a Pod's Envoy, from which istiod takes what it configures. The agent serves it from now on."""
         account = pod.spec.service_account_name or "default"
-        node = _node(pod, account)
+        node = _node(pod, account, self._annotations(pod), self._proxy_config(pod))
         place = Place(self._binds.get(node_id, {}), self._watched(node_id))
         self.gateways[node_id] = self.agent.gateways[node["id"]] = Gateway((pod.namespace, account), place)
         return node
@@ -78,6 +84,14 @@ class ExternalIstiod:
         self._binds[node_id] = binds
         if gateway := self.gateways.get(node_id):
             gateway.move(binds)
+
+    def _proxy_config(self, pod: core.Pod) -> JsonObject:
+        """Istio's settings of a Pod's proxy, if its annotation changes those of the mesh."""
+        own = _loaded(self._annotations(pod).get(_PROXY_CONFIG, ""))
+        mesh = self._store.storage.get(ObjectKey("", "ConfigMap", _NAMESPACE, "istio"))
+        text = mesh.json.get("data", {}).get("mesh", "") if mesh else ""
+        defaults = _loaded(text).get("defaultConfig")
+        return {**(defaults if isinstance(defaults, dict) else {}), **own} if own else {}
 
     def described(self, gateway: Gateway) -> str:
         """Which istiod configures a gateway, or what it waits for."""
@@ -127,11 +141,19 @@ def variables() -> dict[str, str]:
     }
 
 
-def _node(pod: core.Pod, account: str) -> JsonObject:
+def _loaded(text: str) -> JsonObject:
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _node(pod: core.Pod, account: str, annotations: Mapping[str, str], proxy_config: JsonObject) -> JsonObject:
     address = pod.status.pod_ip or LOCAL
     workload = workload_of(pod).name
     metadata: dict[str, Any] = {
-        "ANNOTATIONS": dict(pod.metadata.annotations),
+        "ANNOTATIONS": dict(annotations),
         "CLUSTER_ID": CLUSTER,
         "INSTANCE_IPS": address,
         "ISTIO_PROXY_SHA": "",
@@ -141,6 +163,7 @@ def _node(pod: core.Pod, account: str) -> JsonObject:
         "NAME": pod.name,
         "NAMESPACE": pod.namespace,
         "NODE_NAME": pod.spec.node_name,
+        "PROXY_CONFIG": proxy_config,
         "SERVICE_ACCOUNT": account,
         "WORKLOAD_NAME": workload,
     }

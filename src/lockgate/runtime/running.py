@@ -241,7 +241,12 @@ class RunningEdge:
             return None
         system_ca = str(self.folder.ca_bundle)
         istiod = ExternalIstiod(
-            self.places.store, how, free_port=self._ports.free, system_ca=system_ca, watched=self.watched_file
+            self.places.store,
+            how,
+            free_port=self._ports.free,
+            system_ca=system_ca,
+            watched=self.watched_file,
+            annotations=lambda pod: self.istiod.annotations(pod),
         )
         await istiod.agent.start(self.folder.run / AGENT_SOCKET)
         self.closing(istiod.agent.stop)

@@ -133,6 +133,11 @@ class Istiod:
     def mesh(self) -> Mesh:
         return self._installer.mesh
 
+    def annotations(self, pod: core.Pod) -> dict[str, str]:
+        """A gateway Pod's, with those of the IstioOperator that installs it."""
+        installed = self._installer.installed(pod)
+        return {**(installed.pod_annotations if installed else {}), **pod.metadata.annotations}
+
     @property
     def current(self) -> bool:
         """Whether all known changes are built, and `faults` includes theirs."""
