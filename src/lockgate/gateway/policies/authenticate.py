@@ -69,8 +69,10 @@ class Authenticated:
 def authenticate(jwt: Jwt, method: str, headers: Headers, target: str, now: float | None) -> Authenticated:
     """`now` is Unix time; None leaves times unchecked."""
     request = _Request(tuple((name.lower(), value.strip(" \t")) for name, value in headers), target, now)
+    # Nobody but the filter may write these, whether or not a token is looked for.
+    request.remove(*(name for provider in jwt.providers for name in _written(provider)))
     if _is_preflight(method, request):
-        return Authenticated(TokenRuling(jwt, _OK), headers, target)
+        return Authenticated(TokenRuling(jwt, _OK), request.headers, target)
     status = _required(jwt.providers, request)
     ruling = TokenRuling(jwt, status, tuple(request.attempts))
     return Authenticated(ruling, request.headers, request.target, request.payload)
