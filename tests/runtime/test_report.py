@@ -273,3 +273,39 @@ def test_an_object_is_as_its_part_is(case: str, expected: str) -> None:
     shown = status(state(row, STANDING))["objects"]
     kinds = ("Certificate", "Ingress", "ConfigMap")
     assert [each["state"] for each in shown if each["kind"] in kinds] == [expected]
+
+
+REFUSED = Rejection("gateway", "type.googleapis.com/x", "", Source("its listeners"), "no")
+
+
+@pytest.mark.parametrize(
+    ("proxy", "expected", "ready"),
+    [
+        ({"istiod": "configured by your istiod", "settled": True}, "ready: configured by your istiod", True),
+        ({"istiod": "not configured yet; it waits for your istiod at 127.0.0.1:1"}, None, True),
+        ({"istiod": "yours", "rejections": (REFUSED,)}, "failed: Envoy (gateway) rejects its listeners: no", False),
+    ],
+)
+def test_a_gateway_that_the_users_istiod_configures(proxy: dict[str, Any], expected: str | None, ready: bool) -> None:
+    """What it waits for is not waited for, and so is a load balancer whose targets it leaves unhealthy. A rejection by
+    Envoy is no fault of Lockgate."""
+    gateway = Proxy(gateway=Gateway("istio-system/gateway", "istio-system"), **proxy)
+    balancer = LoadBalancer("edge", (), {}, dns_name="edge.elb.example")
+    balancing = Balancing((balancer,), addresses={"edge.elb.example": "127.0.0.2"}, current=False)
+    seen = report(
+        replace(
+            state({}, ""),
+            envoys={"alb": Proxy(settled=True), "gateway": gateway},
+            balancing=balancing if expected is None else Balancing(),
+            controllers={"istiod": "external"},
+        )
+    )
+    lines = [(line.part, f"{line.state}: {line.detail}") for line in seen.lines if line.part != "kubernetes api"]
+    found = dict(lines)
+    assert found["gateway"] == (expected or f"external: {proxy['istiod']}")
+    if expected is None:
+        assert found["load balancer"].startswith("external: ") and found["load balancer"].endswith(
+            "waits for your istiod"
+        )
+    assert seen.ready is ready
+    assert not [fault for fault in seen.faults if fault.code.id == "LG9003"]
