@@ -105,7 +105,8 @@ def test_an_accepted_kind_gets_its_schema_with_a_later_definition() -> None:
         store.accept("example.test/v1", "Widget")
         widget = {"apiVersion": "example.test/v1", "kind": "Widget", "metadata": {"name": "one"}, "spec": {"size": 0}}
         await store.create(widget)
-        schema = {"properties": {"spec": {"type": "object", "properties": {"size": {"minimum": 1}}}}}
+        spec = {"type": "object", "properties": {"size": {"type": "integer", "minimum": 1}}}
+        schema = {"type": "object", "properties": {"spec": spec}}
         await store.create(definition(versions=[version(schema={"openAPIV3Schema": schema})]))
         with pytest.raises(Invalid, match=r"spec\.size in body should be greater than or equal to 1"):
             await store.create({**widget, "metadata": {"name": "two"}})
@@ -135,7 +136,9 @@ def test_a_kind_is_scaled_and_selected_by_the_fields_that_its_definition_names()
     async def story() -> None:
         store = Store()
         scale = {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"}
-        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        spec = {"type": "object", "properties": {"color": {"type": "string"}, "size": {"type": "integer"}}}
+        preserved = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        schema = {"openAPIV3Schema": {**preserved, "properties": {"spec": spec}}}
         scaled = version(
             schema=schema, subresources={"scale": scale, "status": {}}, selectableFields=[{"jsonPath": ".spec.color"}]
         )

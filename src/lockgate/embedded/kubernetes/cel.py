@@ -40,6 +40,12 @@ class Program:
                 as_written(str(error)).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
             ) from error
 
+    @property
+    def result(self) -> str:
+        """The type of what it evaluates to; ``DYN`` if that is not known."""
+        name: str = self._compiled.return_type().name()
+        return name
+
     def evaluate(self, values: Mapping[str, Any]) -> Any:
         try:
             result = self._compiled.eval(data=dict(values))
@@ -128,7 +134,7 @@ def _judged(rule: JsonObject, schema: JsonObject, value: Any, old: Any, path: Pa
         shown = rule.get("message") or rule["rule"]
         yield FieldError(path, Reason.INVALID, f"Invalid value: {error} evaluating rule: {shown}")
         return
-    at = (*path, *_field_path(rule.get("fieldPath") or ""))
+    at = (*path, *field_path(rule.get("fieldPath") or ""))
     reason = rule.get("reason") or Reason.INVALID
     match reason:
         case Reason.FORBIDDEN:
@@ -154,7 +160,7 @@ def _message(rule: JsonObject, values: Mapping[str, Any]) -> str:
     return str(rule.get("message") or f"failed rule: {rule['rule']}")
 
 
-def _field_path(text: str) -> Path:
+def field_path(text: str) -> Path:
     """``.spec['a.b']`` as parts."""
     return tuple(name or quoted_name for name, quoted_name in re.findall(r"\.([A-Za-z_$][\w$]*)|\['([^']*)'\]", text))
 

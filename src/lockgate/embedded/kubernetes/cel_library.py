@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal, InvalidOperation
 from functools import cache, partial
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -96,6 +96,7 @@ def _declarations() -> list[Any]:
         ("containsIP", flag, [own, text], lambda one, other: _within(other, one["cidr"])),
         ("containsCIDR", flag, [own, own], lambda one, other: _within(other["cidr"], one["cidr"])),
         ("containsCIDR", flag, [own, text], lambda one, other: _within(other, one["cidr"])),
+        ("ip", own, [own], lambda one: {"ip": str(ip_interface(one["cidr"]).ip)}),
         ("prefixLength", whole, [own], lambda one: ip_network(one["cidr"], strict=False).prefixlen),
         ("masked", own, [own], lambda one: {"cidr": str(ip_network(one["cidr"], strict=False))}),
     ):  # fmt: skip

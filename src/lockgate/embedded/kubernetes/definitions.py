@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from lockgate.embedded.kubernetes import cel
+from lockgate.embedded.kubernetes import cel, definition_rules
 from lockgate.embedded.kubernetes.catalogue import Catalogue, Unstructured, is_built_in, unstructured
 from lockgate.embedded.kubernetes.schemas import Schemas
 from lockgate.embedded.kubernetes.writes import By, Writes
@@ -148,41 +148,7 @@ def refusals(body: JsonObject) -> list[FieldError]:
     if len({one.name for one in spec.versions}) < len(spec.versions):
         why = "must contain unique version names"
         found.append(field_errors.invalid(("spec", "versions"), [one.name for one in spec.versions], why))
-    return [*found, *_conversion(body["spec"].get("conversion") or {}), *_unserved(body)]
-
-
-def _unserved(body: JsonObject) -> Iterator[FieldError]:
-    """Versions in which objects may still be stored."""
-    names = {one["name"] for one in body["spec"]["versions"]}
-    for index, version in enumerate((body.get("status") or {}).get("storedVersions") or ()):
-        if version not in names:
-            why = (
-                f"missing from spec.versions; {version} was previously a storage version, and must remain in "
-                f"spec.versions until a storage migration ensures no data remains persisted in {version} and removes "
-                f"{version} from status.storedVersions"
-            )
-            yield field_errors.invalid(("status", "storedVersions", index), version, why)
-
-
-def _conversion(conversion: JsonObject) -> Iterator[FieldError]:
-    at, strategy = ("spec", "conversion"), conversion.get("strategy", "None")
-    webhook = conversion.get("webhook") or {}
-    client, versions = webhook.get("clientConfig"), webhook.get("conversionReviewVersions") or []
-    if strategy not in ("None", "Webhook"):
-        yield field_errors.unsupported((*at, "strategy"), strategy, ("None", "Webhook"))
-    elif strategy == "None":
-        if webhook:
-            yield field_errors.forbidden((*at, "webhook"), "should not be set when strategy is not set to Webhook")
-    elif not client:
-        why = "required when strategy is set to Webhook"
-        yield field_errors.required((*at, "webhookClientConfig"), why)
-    elif bool(client.get("url")) == bool(client.get("service")):
-        yield field_errors.required((*at, "webhookClientConfig"), "exactly one of url or service is required")
-    elif not versions:
-        yield field_errors.required((*at, "conversionReviewVersions"))
-    elif not {"v1", "v1beta1"} & set(versions):
-        why = "must include at least one of v1, v1beta1"
-        yield field_errors.invalid((*at, "conversionReviewVersions"), versions, why)
+    return [*found, *definition_rules.refusals(body)]
 
 
 def _uncompiled(schema: JsonObject, at: Path) -> Iterator[FieldError]:
@@ -191,9 +157,15 @@ def _uncompiled(schema: JsonObject, at: Path) -> Iterator[FieldError]:
         for name in ("rule", "messageExpression"):
             if expression := rule.get(name):
                 try:
-                    cel.program(str(expression))
+                    result = cel.program(str(expression)).result
                 except cel.CelError as error:
                     yield field_errors.invalid((*path, name), expression, f"compilation failed: {error}")
+                    continue
+                if name == "rule" and result not in ("BOOL", "DYN"):
+                    yield field_errors.invalid((*path, name), expression, "cel expression must evaluate to a bool")
+                elif name != "rule" and result not in ("STRING", "DYN"):
+                    why = "messageExpression must evaluate to a string"
+                    yield field_errors.invalid((*path, name), expression, why)
 
 
 def _fault(error: ErrorDetails) -> FieldError:

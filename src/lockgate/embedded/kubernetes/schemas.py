@@ -67,7 +67,8 @@ class Schemas:
         # Checks of a kind beyond its schema.
         self.checks: dict[GroupKind, Callable[[JsonObject], list[FieldError]]] = {
             policies.POLICY: policies.refusals,
-            **dict.fromkeys(policies.WEBHOOKS, policies.refused_conditions),
+            policies.BINDING: policies.refusals_of_binding,
+            **dict.fromkeys(policies.WEBHOOKS, policies.refusals_of_webhooks),
         }
 
     def define(self, kind: GroupKind, schemas: dict[str, JsonObject]) -> None:

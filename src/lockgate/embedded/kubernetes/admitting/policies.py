@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from lockgate.embedded.kubernetes import cel
+from lockgate.embedded.kubernetes.admitting import configuration_rules
 from lockgate.embedded.kubernetes.admitting.configurations import GROUP, Write, covers, selected
 from lockgate.embedded.kubernetes.admitting.reviews import review
 from lockgate.embedded.kubernetes.refusals import forbidden
@@ -22,6 +23,7 @@ from lockgate.resources.model import JsonObject
 POLICY: Final = (GROUP, "ValidatingAdmissionPolicy")
 BINDING: Final = (GROUP, "ValidatingAdmissionPolicyBinding")
 WEBHOOKS: Final = tuple((GROUP, f"{step}WebhookConfiguration") for step in ("Validating", "Mutating"))
+_RESULTS = {"expression": "BOOL", "messageExpression": "STRING"}
 _CODES = {"Unauthorized": 401, "Forbidden": 403, "Invalid": 422, "RequestEntityTooLarge": 413}
 
 
@@ -34,25 +36,35 @@ def refusals(body: JsonObject) -> list[FieldError]:
         found += [field_errors.required(("spec", name), why) for name in ("validations", "auditAnnotations")]
     if not (spec.get("matchConstraints") or {}).get("resourceRules"):
         found.append(field_errors.required(("spec", "matchConstraints", "resourceRules")))
+    found += configuration_rules.of_policy(spec)
     return [*found, *_uncompiled(("spec",), _expressions(spec))]
 
 
-def refused_conditions(body: JsonObject) -> list[FieldError]:
-    """The conditions of a webhook configuration that do not compile."""
+def refusals_of_binding(body: JsonObject) -> list[FieldError]:
+    return list(configuration_rules.of_binding(body.get("spec") or {}))
+
+
+def refusals_of_webhooks(body: JsonObject) -> list[FieldError]:
+    """The faults of a webhook configuration."""
     conditions = (
         ((index, "matchConditions", number, "expression"), str(each.get("expression", "")))
         for index, webhook in enumerate(body.get("webhooks") or ())
         for number, each in enumerate(webhook.get("matchConditions") or ())
     )
-    return list(_uncompiled(("webhooks",), conditions))
+    return [*configuration_rules.of_webhooks(body), *_uncompiled(("webhooks",), conditions)]
 
 
 def _uncompiled(root: Path, expressions: Iterable[tuple[Path, str]]) -> Iterator[FieldError]:
     for path, expression in expressions:
         try:
-            cel.program(expression)
+            result = cel.program(expression).result
         except cel.CelError as error:
             yield field_errors.invalid((*root, *path), expression, f"compilation failed: {error}")
+            continue
+        expected = _RESULTS.get(str(path[-1])) if path[0] != "variables" else None
+        if expected and result not in (expected, "DYN"):
+            why = f"must evaluate to {expected.lower()} but got {result.lower()}"
+            yield field_errors.invalid((*root, *path), expression, why)
 
 
 def _expressions(spec: JsonObject) -> Iterator[tuple[Path, str]]:
