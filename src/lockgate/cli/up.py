@@ -48,8 +48,8 @@ output_option = click.option(
               help="Where: kubernetes, aws, acme, dns, proxy, metrics, console, or a listener (443=…).")  # fmt: skip
 @click.option("--open-proxy", is_flag=True, help="Let the proxy reach hosts that are not the edge's.")
 @no_supply_option
-@click.option("--external", multiple=True, metavar="NAME",
-              help="A controller that you run yourself, such as cert-manager; repeatable.")  # fmt: skip
+@click.option("--external", multiple=True, metavar="NAME[=URL]",
+              help="A controller that you run yourself: cert-manager, istiod=grpcs://…; repeatable.")  # fmt: skip
 @click.option("--empty", is_flag=True, help="Start with what there is before PATH is applied; PATH may be left out.")
 @click.option(
     "--otlp",
