@@ -68,7 +68,7 @@ async def rig(
         context = f"arn:aws:eks:{place.region}:{place.account}:cluster/rig"
         file = folder / "kubeconfig"
         file.write_text(kubeconfig(kubernetes.url, "", "token", name=context))
-        with _environment(KUBECONFIG=str(file), AWS_ENDPOINT_URL=aws.url, AWS_ACCESS_KEY_ID=KEY,
+        with environment(KUBECONFIG=str(file), AWS_ENDPOINT_URL=aws.url, AWS_ACCESS_KEY_ID=KEY,
                           AWS_SECRET_ACCESS_KEY=SECRET):  # fmt: skip
             async with session(Target(), manifests, options, wishes or Wishes()) as opened:
                 yield Rig(aws, kubernetes, store, opened)
@@ -78,7 +78,7 @@ async def rig(
 
 
 @contextmanager
-def _environment(**variables: str) -> Iterator[None]:
+def environment(**variables: str) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in (*variables, "AWS_PROFILE", "AWS_SESSION_TOKEN")}
     os.environ.pop("AWS_PROFILE", None)
     os.environ.pop("AWS_SESSION_TOKEN", None)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from lockgate.deploy.account import Account
 from lockgate.deploy.performing import Performer
 from lockgate.deploy.planning.plan import Wishes
 from lockgate.deploy.planning.steps import CreateZone, RequestCertificate, ValidateCertificate
-from tests.deploy.deploy_rig import KEY, SECRET, Quiet, no_requests, rig
+from tests.deploy.deploy_rig import KEY, SECRET, Quiet, Rig, environment, no_requests, rig
 
 
 @pytest.fixture
@@ -43,10 +44,30 @@ def moto() -> Iterator[str]:
         process.wait(20)
 
 
+async def planned_there(made: Rig, moto: str) -> None:
+    """The cluster here, and moto's account. Its EKS cluster is in a VPC that its EC2 does not have."""
+    owner = Aws(region="eu-west-1", endpoint=moto, access_key_id=KEY, secret_access_key=SECRET)
+    role = "arn:aws:iam::123456789012:role/rig"
+    await owner.call("eks", "create_cluster", name="rig", roleArn=role, resourcesVpcConfig={"subnetIds": []})
+    owner.close()
+    account = Account(region="eu-west-1")
+    try:
+        with environment(AWS_ENDPOINT_URL=moto, AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET):
+            plan = await replace(made.session, account=account).plan()
+    finally:
+        account.close()
+    zone, subnets = (each.text for each in plan.problems)
+    assert zone.startswith("the account 123456789012 has no hosted zone Z08765432TOWPATH0001")
+    assert "couldn't auto-discover subnets" in subnets
+    assert all("EKS has" in each.why for each in plan.seen.unread)  # its own endpoint is not that of the context
+    assert {each.record_set.type for group in plan.records.changes.values() for one in group for each in one} >= {"A"}
+
+
 def test_zone_certificate_and_records(moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         async with rig(tmp_path) as made:
             plan = await made.session.plan()
+            await planned_there(made, moto)
         monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)

@@ -93,6 +93,8 @@ def probe(
         raise click.UsageError("--websocket and --grpc exclude each other")
     if not every and (until_fails or count):
         raise click.UsageError("--until-fails and --count go with --every")
+    if every and wait_logs and not until_fails:
+        raise click.UsageError("--wait-logs is about one request: with --every it needs --until-fails")
     try:
         request = Request.of(
             url, method=method, headers=request_headers(headers), http2=protocol == "2", now=time.time()
@@ -114,7 +116,9 @@ def probe(
     end_on_interrupt()
     series = repeat.Series(count, until_fails=until_fails)
     with suppress(KeyboardInterrupt):
-        asyncio.run(repeat.run(target.place, request, protocol, kind, interval, series, _tell(output)))
+        asyncio.run(
+            repeat.run(target.place, request, protocol, kind, interval, series, _tell(output), newest_tls=tls_max or "")
+        )
     failed = series.failed
     if output == "json":
         print_data(json.dumps(series.as_json(), indent=2))
@@ -122,7 +126,8 @@ def probe(
         for line in series.lines():
             say(line)
     if failed and until_fails:
-        _print(asyncio.run(once(target, request, protocol, kind, name, tls_max or "")), verbose=verbose, output="text")
+        explained = asyncio.run(once(target, request, protocol, kind, name, tls_max or "", within))
+        _print(explained, verbose=verbose, output="text")
     return int(failed)
 
 

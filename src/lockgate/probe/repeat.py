@@ -78,12 +78,15 @@ async def run(
     interval: float,
     series: Series,
     tell: Callable[[str], None],
+    *,
+    newest_tls: str = "",
 ) -> None:
     """Sends one request each `interval` seconds, and tells of every change of the outcome."""
     last = ""
     while not series.done:
         began = time.monotonic()
-        seen = await observe(place, asked(request, protocol=protocol, kind=kind, now=time.time()))
+        sent = asked(request, protocol=protocol, kind=kind, now=time.time(), newest_tls=newest_tls)
+        seen = await observe(place, sent)
         broken = next((each.error or each.tls_error for each in seen.connections if each.error or each.tls_error), "")
         answer = seen.answer
         series.add(answer, (answer.error if answer is not None else "") or broken or "no address")
