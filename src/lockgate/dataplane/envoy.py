@@ -166,6 +166,9 @@ class Envoy:
                 # Of every deprecated field, which Istio's configuration has in each route, there is a warning at each
                 # change: megabytes a minute in a large edge.
                 *("--component-log-level", "misc:error"),
+                # What is made here has no unknown and no removed field (see `xds.gateway.patch_values`). To look for
+                # them in 30,000 routes takes Envoy 60 ms of 225 at each change.
+                *(() if self._identity else ("--ignore-unknown-dynamic-fields",)),
                 *("--concurrency", "1"),
                 # The previous version of a listener serves its open connections: each ends with its next response.
                 *("--drain-strategy", "immediate"),

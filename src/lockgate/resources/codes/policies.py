@@ -91,8 +91,8 @@ UNSERVED_PATCH = Code(
     "A patch of an EnvoyFilter that is not applied",
     message="the patch is not applied: {reason}",
     fix="write the change with another kind, or leave it for the cluster",
-    what="The patch is for a part that has no place at this gateway, such as the bootstrap of its Envoy, or adds a "
-    "listener without a port.",
+    what="The patch is for a part that has no place at this gateway, such as the bootstrap of its Envoy, adds a "
+    "listener without a port, or has a field that Envoy refuses by default.",
     why="Requests here do not get what the patch adds or changes.",
     example="""
         apiVersion: networking.istio.io/v1alpha3

@@ -8,9 +8,11 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
 
+from envoy.annotations.deprecation_pb2 import disallowed_by_default, disallowed_by_default_enum
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
@@ -87,6 +89,35 @@ def _name_unknown(message: Message) -> None:
             continue
         for each in value if found.is_repeated else (value,):
             _name_unknown(each)
+
+
+@lru_cache(maxsize=1024)
+def removed(patch: Patch) -> str | None:
+    """A field or value of a readable patch that Envoy refuses by default. It is not asked to look for those itself, in
+    each route of each change: see `dataplane.envoy`."""
+    return next(_removed(value_of(patch)), None)
+
+
+def _removed(message: Message) -> Iterator[str]:
+    if isinstance(message, AnyMessage):
+        if _has_type(name := message.type_url.rpartition("/")[2]):
+            packed = message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(name))()
+            if message.Unpack(packed):
+                yield from _removed(packed)
+        return
+    for found in message.DESCRIPTOR.fields:
+        if found.enum_type and not found.is_repeated:  # its default may be refused, too
+            value = found.enum_type.values_by_number.get(getattr(message, found.name))
+            if value and value.GetOptions().Extensions[disallowed_by_default_enum]:
+                yield f"{value.name} of {found.full_name}"
+    for found, value in message.ListFields():
+        if found.GetOptions().Extensions[disallowed_by_default]:
+            yield f"the field {found.full_name}"
+        if found.message_type is not None:
+            is_map = found.message_type.GetOptions().map_entry
+            for each in value.values() if is_map else value if found.is_repeated else (value,):
+                if hasattr(each, "DESCRIPTOR"):  # and no scalar of a map
+                    yield from _removed(each)
 
 
 @lru_cache(maxsize=1024)

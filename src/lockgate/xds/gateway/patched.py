@@ -10,7 +10,7 @@ from lockgate.gateway import model
 from lockgate.gateway.patches import Patch
 from lockgate.resources.memo import Memo
 from lockgate.xds.gateway import patching
-from lockgate.xds.gateway.patch_values import Unreadable, value_of
+from lockgate.xds.gateway.patch_values import Unreadable, removed, value_of
 from lockgate.xds.protobuf import serialised
 from lockgate.xds.snapshot import CLUSTER, LISTENER, ROUTE, Entry, Piece, Snapshot, Source
 
@@ -51,6 +51,8 @@ def unreadable(patch: Patch) -> str | None:
         return f"applyTo {patch.apply_to} is not served here: {_UNSERVED[patch.apply_to]}"
     if (reason := mistake(patch)) is not None:
         return reason
+    if (what := removed(patch)) is not None:
+        return f"its Envoy refuses {what}"
     if _adds_listener(patch) and not value_of(patch).address.socket_address.port_value:
         return "the listener has no port in address.socketAddress.portValue"
     return None
