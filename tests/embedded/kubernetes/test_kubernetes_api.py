@@ -421,6 +421,24 @@ def test_the_openapi_document_of_version_2() -> None:
     asyncio.run(story())
 
 
+def test_a_table_of_events_is_the_same_in_both_groups() -> None:
+    async def story() -> None:
+        store = Store()
+        about = {"kind": "Pod", "name": "web", "namespace": "default"}
+        event = {"metadata": {"name": "one"}, "involvedObject": about, "message": "it is there", "reason": "There"}
+        await store.create({"apiVersion": "v1", "kind": "Event", **event})
+        async with client(store) as http:
+            headers = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+            cells = [
+                (await http.get(f"/{root}/namespaces/default/events", headers=headers)).json()["rows"][0]["cells"]
+                for root in ("api/v1", "apis/events.k8s.io/v1")
+            ]
+            assert cells[0] == cells[1]
+            assert "it is there" in cells[0] and "pod/web" in cells[0]
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from lockgate.embedded.kubernetes import protobuf, tables
+from lockgate.embedded.kubernetes.catalogue import is_built_in
 from lockgate.embedded.kubernetes.exchange import Answer, Listing, NotAcceptable, Request, encoded, warning_headers
 from lockgate.embedded.kubernetes.history import Stored
 from lockgate.embedded.kubernetes.negotiation import PROTOBUF, YAML, Acceptable, Media, Shape, acceptable
@@ -102,7 +103,7 @@ class Form:
         items: Iterable[bytes]
         match self.shape:
             case "table":
-                bodies = (stored.body(version) for stored in objects)
+                bodies = map(self._of_cells, objects)
                 items = map(encoded, tables.rows(self.kind, bodies, include=self.include, now=self.now()))
                 return Listing(items, lambda made: self._joined(tables.head(self.kind, metadata()), "rows", made))
             case "metadata":
@@ -159,11 +160,17 @@ class Form:
             case "metadata":
                 return encoded(_metadata_only(stored.json))
             case "table":
-                body = stored.body(self.api_version)
+                body = self._of_cells(stored)
                 revision = {"resourceVersion": str(stored.revision)}
                 return encoded(
                     tables.table(self.kind, [body], list_metadata=revision, include=self.include, now=self.now())
                 )
+
+    def _of_cells(self, stored: Stored) -> JsonObject:
+        """What the cells of a table are made of: of built-in kinds the stored fields, whatever their version."""
+        if is_built_in(self.kind.group):
+            return {**stored.json, "apiVersion": self.api_version}
+        return stored.body(self.api_version)
 
     def _message(self, stored: Stored) -> bytes:
         assert self.encoder is not None
