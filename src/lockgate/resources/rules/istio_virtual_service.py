@@ -13,6 +13,9 @@ from lockgate.resources.rules.istio_headers import is_claim, matched_name
 from lockgate.resources.rules.istio_http import MAX_BODY, body_size, clauses, string_match
 from lockgate.resources.rules.istio_names import conflict, problem, q, required
 
+_Route = istio.HTTPRoute | istio.TCPRoute | istio.TLSRoute
+_Match = istio.HTTPMatchRequest | istio.L4MatchAttributes | istio.TLSMatchAttributes
+
 _LARGE = 100 * 1024  # bytes of a direct response
 _LISTED = 100  # hosts in one message
 
@@ -237,12 +240,16 @@ def warnings(service: istio.VirtualService) -> Iterator[FieldError]:
     """Rules and matches that never apply, because an earlier one always does."""
     yield from _deprecated(service)
     yield from _discouraged(service)
-    if sum(max(1, len(route.match)) for route in service.spec.http) < 2:
-        return
+    for field, routes in (("http", service.spec.http), ("tcp", service.spec.tcp), ("tls", service.spec.tls)):
+        if sum(max(1, len(route.match)) for route in routes) > 1:
+            yield from _ineffective(field, routes)
+
+
+def _ineffective(field: str, routes: Sequence[_Route]) -> Iterator[FieldError]:
     first_use: dict[str, int] = {}
     caught_all = False
-    for index, route in enumerate(service.spec.http):
-        path: Path = ("spec", "http", index)
+    for index, route in enumerate(routes):
+        path: Path = ("spec", field, index)
         if not route.match:
             if caught_all:
                 yield _unused(path, route, index, "only the last rule can have no matches")
@@ -252,20 +259,21 @@ def warnings(service: istio.VirtualService) -> Iterator[FieldError]:
             yield _unused(path, route, index, "route without matches defined before")
             continue
         known = 0
-        for number, match in enumerate(route.match):
+        matches: Sequence[_Match] = route.match
+        for number, match in enumerate(matches):
             key = _identity(match)
             earlier = first_use.get(key)
             if earlier is None:
                 first_use[key] = index
                 continue
             known += 1
-            rule = _rule_name(service.spec.http[earlier], earlier)
+            rule = _name(routes[earlier], earlier)
             message = (
-                f"virtualService rule {_rule_name(route, index)} match #{number} is not used "
+                f"virtualService rule {_name(route, index)} match {_name(match, number)} is not used "
                 f"(duplicate/overlapping match in rule {rule})"
             )
             yield problem((*path, "match", number), message)
-        if known == len(route.match):
+        if known == len(matches):
             yield _unused(path, route, index, "all matches used by prior rules")
 
 
@@ -302,15 +310,18 @@ def _discouraged(service: istio.VirtualService) -> Iterator[FieldError]:
                     yield problem(sni_at, f"{message} and most clients do not support this")
 
 
-def _unused(path: Path, route: istio.HTTPRoute, index: int, why: str) -> FieldError:
-    return problem(path, f"virtualService rule {_rule_name(route, index)} not used ({why})")
+def _unused(path: Path, route: _Route, index: int, why: str) -> FieldError:
+    return problem(path, f"virtualService rule {_name(route, index)} not used ({why})")
 
 
-def _rule_name(route: istio.HTTPRoute, index: int) -> str:
-    return f"{q(route.name)}" if route.name else f"#{index}"
+def _name(named: _Route | _Match, index: int) -> str:
+    """Rules and matches of HTTP alone have names."""
+    if isinstance(named, istio.HTTPRoute | istio.HTTPMatchRequest) and named.name:
+        return q(named.name)
+    return f"#{index}"
 
 
-def _identity(match: istio.HTTPMatchRequest) -> str:
+def _identity(match: _Match) -> str:
     said = match.manifest()
     said.pop("name", None)
     return json.dumps(said, sort_keys=True)
