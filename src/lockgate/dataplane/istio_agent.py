@@ -86,17 +86,20 @@ class Gateway:
 
 class IstioAgent:
     """`gateways` are by Envoy's node ID. `token` issues one for a (namespace, service account); `roots` returns the
-    PEM of istiod's roots that a namespace has, or None; `system_ca` is the file of the CAs trusted by default."""
+    PEM of istiod's roots that a namespace has, or None; `system_ca` is the file of the CAs trusted by default. `peer`
+    configures, and `authority` signs certificates, which istiod does on its port with TLS only."""
 
     def __init__(
         self,
         peer: Peer,
+        authority: Peer,
         *,
         token: Callable[[str, str], Awaitable[str]],
         roots: Callable[[str], Awaitable[bytes | None]],
         system_ca: str,
     ) -> None:
         self.peer = peer
+        self._authority = authority
         self.gateways: dict[str, Gateway] = {}
         self._token = token
         self._roots = roots
@@ -120,20 +123,21 @@ class IstioAgent:
         if self._server is not None:
             await self._server.stop(None)
 
-    async def connected(self, gateway: Gateway) -> tuple[Any, tuple[tuple[str, str], ...]]:
+    async def connected(self, gateway: Gateway, peer: Peer) -> tuple[Any, tuple[tuple[str, str], ...]]:
         """A channel to istiod and the metadata of calls, as soon as it can be reached."""
         import grpc.aio
 
         while True:
             channel = None
             try:
-                channel = await self._channel(gateway.account[0])
+                channel = await self._channel(gateway.account[0], peer)
                 await asyncio.wait_for(channel.channel_ready(), _CONNECTED_WITHIN)
                 token = await self._token(*gateway.account)
                 gateway.trouble = ""
                 return channel, (("authorization", f"Bearer {token}"),)
             except (TimeoutError, grpc.aio.AioRpcError, LookupError) as error:
-                reason = str(error) if isinstance(error, LookupError) else "it does not answer"
+                where = "" if peer == self.peer else f" at {peer}, where it signs certificates"
+                reason = str(error) if isinstance(error, LookupError) else f"it does not answer{where}"
                 self.trouble(gateway, reason.strip("'"))
             except asyncio.CancelledError:  # Envoy has left
                 if channel is not None:
@@ -143,18 +147,18 @@ class IstioAgent:
                 await channel.close()
             await asyncio.sleep(_RETRY)
 
-    async def _channel(self, namespace: str) -> Any:
+    async def _channel(self, namespace: str, peer: Peer) -> Any:
         """Raises `LookupError` while the namespace does not have istiod's roots."""
         import grpc
         import grpc.aio
 
-        if not self.peer.tls:
-            return grpc.aio.insecure_channel(self.peer.address, options=_UNLIMITED)
+        if not peer.tls:
+            return grpc.aio.insecure_channel(peer.address, options=_UNLIMITED)
         roots = await self._roots(namespace)
         if roots is None:
             raise LookupError(f"namespace {namespace} has no ConfigMap istio-ca-root-cert yet, which your istiod makes")
-        options = (*_UNLIMITED, ("grpc.ssl_target_name_override", self.peer.server))
-        return grpc.aio.secure_channel(self.peer.address, grpc.ssl_channel_credentials(roots), options=options)
+        options = (*_UNLIMITED, ("grpc.ssl_target_name_override", peer.server))
+        return grpc.aio.secure_channel(peer.address, grpc.ssl_channel_credentials(roots), options=options)
 
     def trouble(self, gateway: Gateway, reason: str) -> None:
         if gateway.trouble != reason:
@@ -179,7 +183,7 @@ class IstioAgent:
         name = x509.UniformResourceIdentifier(f"spiffe://cluster.local/ns/{namespace}/sa/{account}")
         builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
         request = builder.add_extension(x509.SubjectAlternativeName([name]), critical=True).sign(key, hashes.SHA256())
-        channel, metadata = await self.connected(gateway)
+        channel, metadata = await self.connected(gateway, self._authority)
         try:
             # Both messages have strings as their field 1, as FieldMask has: the request, and the chain.
             call = channel.unary_unary(
@@ -234,7 +238,7 @@ class _Configuration:
         reader = asyncio.create_task(_read(requests, gateway, outgoing, ended))
         channel = None
         try:
-            channel, metadata = await self._agent.connected(gateway)
+            channel, metadata = await self._agent.connected(gateway, self._agent.peer)
             call = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel).DeltaAggregatedResources(
                 _until_cancelled(outgoing), metadata=metadata
             )

@@ -68,8 +68,9 @@ class ExternalIstiod:
             tls = url.scheme == GRPCS
             self.ports[_TLS if tls else _PLAIN] = url.port or 0
         server = f"istiod.{_NAMESPACE}.svc"
-        peer = Peer(f"{LOCAL}:{self.ports[_TLS if tls else _PLAIN]}", tls, server)
-        self.agent = IstioAgent(peer, token=self._token, roots=self._roots, system_ca=system_ca)
+        authority = Peer(f"{LOCAL}:{self.ports[_TLS]}", True, server)
+        peer = authority if tls else Peer(f"{LOCAL}:{self.ports[_PLAIN]}", False, server)
+        self.agent = IstioAgent(peer, authority, token=self._token, roots=self._roots, system_ca=system_ca)
 
     def gateway(self, node_id: str, pod: core.Pod) -> JsonObject:
         """The node of a Pod's Envoy, from which istiod takes what it configures. The agent serves it from now on."""
