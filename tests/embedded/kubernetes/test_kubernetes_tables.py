@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lockgate.embedded.kubernetes import cel, structural
+from lockgate.embedded.kubernetes.custom import cel, structural
 from lockgate.embedded.kubernetes.jsonpath import first
 from lockgate.embedded.kubernetes.patch import json_patch, merge_patch, strategic_merge_patch
 from lockgate.embedded.kubernetes.selectors import field_selector, label_selector

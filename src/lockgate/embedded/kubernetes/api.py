@@ -17,8 +17,9 @@ from lockgate.embedded.http import Server, serve
 from lockgate.embedded.kubernetes import bodies
 from lockgate.embedded.kubernetes.admitting.admission import Admission, Question
 from lockgate.embedded.kubernetes.admitting.caller import Callers
+from lockgate.embedded.kubernetes.calls import Call
 from lockgate.embedded.kubernetes.catalogue import Unstructured
-from lockgate.embedded.kubernetes.conversion_webhooks import Conversion, ConversionWebhooks, Reading, Unconverted
+from lockgate.embedded.kubernetes.custom.conversion_webhooks import Conversion, ConversionWebhooks, Reading, Unconverted
 from lockgate.embedded.kubernetes.discovery import AGGREGATED, Discovery
 from lockgate.embedded.kubernetes.exchange import (
     Answer,
@@ -41,7 +42,7 @@ from lockgate.embedded.kubernetes.store import ADMINISTRATOR, Store
 from lockgate.embedded.kubernetes.streaming.streams import SPDY, PodAccess, Streams
 from lockgate.embedded.kubernetes.targets import Target, target
 from lockgate.embedded.kubernetes.token_requests import user
-from lockgate.embedded.kubernetes.verbs import Call, Verbs
+from lockgate.embedded.kubernetes.verbs import Verbs
 from lockgate.embedded.kubernetes.watches import Watch, lines
 from lockgate.embedded.service_accounts import InvalidToken
 from lockgate.resources import core

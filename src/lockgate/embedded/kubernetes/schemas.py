@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lockgate.embedded.kubernetes import built_in_schemas, cel, go_decoding, immutable, structural
+from lockgate.embedded.kubernetes import built_in_schemas, go_decoding, immutable
 from lockgate.embedded.kubernetes.admitting import policies
 from lockgate.embedded.kubernetes.catalogue import Unstructured
+from lockgate.embedded.kubernetes.custom import cel, structural
 from lockgate.embedded.kubernetes.patch import MergeKey
 from lockgate.embedded.kubernetes.refusals import Cause, denied, invalid
 from lockgate.embedded.kubernetes.storage import GroupKind

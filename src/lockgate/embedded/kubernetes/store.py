@@ -18,7 +18,7 @@ from lockgate.embedded.kubernetes.admitting.admission import Admission
 from lockgate.embedded.kubernetes.admitting.caller import namespace_of
 from lockgate.embedded.kubernetes.admitting.policies import Policies
 from lockgate.embedded.kubernetes.catalogue import KEPT, Catalogue, guess, unstructured
-from lockgate.embedded.kubernetes.definitions import Definitions
+from lockgate.embedded.kubernetes.custom.definitions import Definitions
 from lockgate.embedded.kubernetes.history import Reader, Stored
 from lockgate.embedded.kubernetes.patch import merge_patch
 from lockgate.embedded.kubernetes.refusals import not_found

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from lockgate.embedded.kubernetes import advice, bodies, conversions, request_options
-from lockgate.embedded.kubernetes.admitting.admission import Admission
+from lockgate.embedded.kubernetes import advice, bodies, conversions, identities, request_options
+from lockgate.embedded.kubernetes.calls import Call
 from lockgate.embedded.kubernetes.catalogue import is_built_in
-from lockgate.embedded.kubernetes.conversion_webhooks import Conversion, Reading
+from lockgate.embedded.kubernetes.custom.conversion_webhooks import Reading
 from lockgate.embedded.kubernetes.deletions import Policy, Preconditions, deletion
 from lockgate.embedded.kubernetes.exchange import (
     Answer,
     Listing,
     MethodNotAllowed,
     NotAcceptable,
-    Request,
     UnsupportedMediaType,
 )
 from lockgate.embedded.kubernetes.forms import Form, answered
@@ -30,54 +28,12 @@ from lockgate.embedded.kubernetes.scale import check_scalable, scale_of, with_sc
 from lockgate.embedded.kubernetes.selectors import Matches, field_selector, label_selector
 from lockgate.embedded.kubernetes.server_side_apply import untyped
 from lockgate.embedded.kubernetes.store import Store
-from lockgate.embedded.kubernetes.targets import Target
 from lockgate.embedded.kubernetes.watches import Watch
-from lockgate.embedded.kubernetes.writes import By
-from lockgate.resources.field_errors import json_kind, quoted
-from lockgate.resources.model import JsonObject, Kind, ObjectKey, Resource
+from lockgate.resources.model import JsonObject, Kind, ObjectKey
 from lockgate.resources.status import ApiError, BadRequest, Unclassified
 
 _Shown = TypeVar("_Shown", Answer, Listing)
 _STRATEGIC = "application/strategic-merge-patch+json"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request for a served kind."""
-
-    request: Request
-    target: Target
-    model: type[Resource]
-    admission: Admission | None = None
-    conversion: Conversion | None = None
-
-    @property
-    def key(self) -> ObjectKey:
-        kind = self.model.KIND
-        namespace = self.target.namespace if kind.namespaced else ""
-        return ObjectKey(kind.group, kind.kind, namespace, self.target.name)
-
-    @property
-    def options(self) -> Kind:
-        """The kind of the query's parameters, in errors."""
-        names = {"POST": "CreateOptions", "PATCH": "PatchOptions", "DELETE": "DeleteOptions"}
-        name = names.get(self.request.method, "UpdateOptions")
-        return Kind("meta.k8s.io", ("v1",), name, name.lower())
-
-    @property
-    def by(self) -> By:
-        query = self.request.query
-        request_options.check_write(self.request)
-        agent = self.request.headers.get("user-agent", "unknown").partition("/")[0]
-        return By(
-            manager=(query.get("fieldManager") or agent)[:128],
-            api_version=self.model.KIND.api_version if self.conversion else self.target.api_version,
-            subresource=self.target.subresource,
-            dry_run=query.get("dryRun") == "All",
-            outside=True,
-            requested=True,
-            admission=self.admission,
-        )
 
 
 class Verbs:
@@ -150,7 +106,7 @@ class Verbs:
             why = "was undeterminable: name must be provided"
             raise BadRequest(f"the name of the object ({call.target.name} based on URL) {why}")
         existing = self._store.writes.existing(call.model.KIND, call.key)
-        _check_metadata(call, existing.json["metadata"], body["metadata"], replaced=True)
+        identities.check_metadata(call, existing.json["metadata"], body["metadata"], replaced=True)
         body, warnings = self._pruned(call, body)
         body = self._in_storage(call, body)
         kind = call.model.KIND
@@ -184,7 +140,7 @@ class Verbs:
         def checked(before: JsonObject) -> JsonObject:
             after = change(self._in_request(call, before))
             bodies.check_depth(after)
-            self._check_patched(call, before, after)
+            identities.check_patched(call, before, after)
             after = conversions.stored(after, call.target.api_version, kind)
             pruned, dropped = self._pruned(call, after, patch=True)
             warnings.extend(dropped)
@@ -277,7 +233,7 @@ class Verbs:
         if (body["apiVersion"], body["kind"]) != (call.target.api_version, call.model.KIND.kind):
             group, _, version = str(body["apiVersion"]).rpartition("/")
             raise BadRequest(f"invalid object type: {group}/{version}, Kind={body['kind']}")
-        self._check_identity(call, body)
+        identities.check_identity(call, body)
         metadata = {**(body.get("metadata") or {}), "name": call.target.name}
         if metadata.get("managedFields"):
             raise BadRequest("metadata.managedFields must be nil")
@@ -309,32 +265,9 @@ class Verbs:
 
     def _manifest(self, call: Call) -> JsonObject:
         body = bodies.manifest(call.request)
-        self._check_identity(call, body)
+        identities.check_identity(call, body)
         body = conversions.stored(body, call.target.api_version, call.model.KIND)
         return {**body, "metadata": dict(body.get("metadata") or {})}
-
-    def _check_identity(self, call: Call, body: Any) -> None:
-        """Checks that a body has the kind, version, name and namespace of the path."""
-        kind, target = call.model.KIND, call.target
-        if not isinstance(body, dict):
-            raise undecodable(kind, target.version, "json: cannot unmarshal into Go value")
-        if not isinstance(body.get("metadata", {}), dict | None):
-            why = f"json: cannot unmarshal {json_kind(body['metadata'])} into Go value of type v1.ObjectMeta"
-            raise undecodable(kind, target.version, why)
-        if not is_built_in(kind.group):
-            _check_users_kind(call, body)
-        have = (body.get("apiVersion") or target.api_version, body.get("kind") or kind.kind)
-        if have != (target.api_version, kind.kind):
-            raise BadRequest(
-                f"the API version in the data ({have[0]}, {have[1]}) does not match the expected API version "
-                f"({target.api_version}, {kind.kind})"
-            )
-        metadata = body.get("metadata") or {}
-        name, namespace = metadata.get("name"), metadata.get("namespace")
-        if target.name and name and name != target.name:
-            raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({target.name})")
-        if kind.namespaced and namespace and namespace != target.namespace:
-            raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
 
     def _pruned(self, call: Call, body: JsonObject, *, patch: bool = False) -> tuple[JsonObject, tuple[str, ...]]:
         """The body without unknown fields, and warnings about these. Raises under ``Strict``."""
@@ -345,7 +278,7 @@ class Verbs:
         except BadRequest as error:
             if not patch:
                 raise
-            raise self._unpatchable(call, error.message.partition(": ")[2]) from error
+            raise identities.unpatchable(call, error.message.partition(": ")[2]) from error
         body, unknown = read or (body, schemas.unknown_fields(call.model, call.target.version, body))
         repeated = bodies.repeated_fields(call.request) if not patch and mode != "Ignore" else []
         if not unknown and not repeated:
@@ -356,28 +289,10 @@ class Verbs:
         if mode == "Strict":
             why = f"strict decoding error: {', '.join(texts)}"
             if patch:
-                raise self._unpatchable(call, why)
+                raise identities.unpatchable(call, why)
             raise undecodable(kind, call.target.version, why)
         pruned = body if read else schemas.pruned(call.model, call.target.version, body)
         return pruned, tuple(texts) if mode == "Warn" else ()
-
-    def _check_patched(self, call: Call, before: JsonObject, after: Any) -> None:
-        """Checks what a patch may not change."""
-        kind, target = call.model.KIND, call.target
-        metadata = after.get("metadata") if isinstance(after, dict) else None
-        if not isinstance(metadata, dict):
-            self._check_identity(call, after)
-            return
-        have = (after.get("apiVersion"), after.get("kind"))
-        if have != (target.api_version, kind.kind) and is_built_in(kind.group):
-            raise self._unpatchable(call, f"{have[0]}, Kind={have[1]} is not {target.api_version}, Kind={kind.kind}")
-        self._check_identity(call, after)
-        _check_metadata(call, before["metadata"], metadata, replaced=False)
-
-    @staticmethod
-    def _unpatchable(call: Call, why: str) -> ApiError:
-        shown = json.dumps(call.request.body.decode("utf-8", "replace"))
-        return invalid(call.model.KIND, call.target.name, [Cause("patch", f"Invalid value: {shown}: {why}")])
 
     def _delete(self, call: Call, key: ObjectKey, options: JsonObject) -> tuple[JsonObject, bool]:
         given = options.get("preconditions") or {}
@@ -429,39 +344,6 @@ def _unsupported(kind: Kind) -> ApiError:
     if is_built_in(kind.group):
         return UnsupportedMediaType("415: Unsupported Media Type")
     return bodies.unsupported("application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml")
-
-
-def _check_users_kind(call: Call, body: JsonObject) -> None:
-    kind, target = call.model.KIND, call.target
-    if not body.get("kind"):
-        text = json.dumps(body)
-        raise BadRequest(
-            f"the object provided is unrecognized (must be of type {kind.kind}): "
-            f"Object 'Kind' is missing in '{text}' ({text[:64]})"
-        )
-    patched = call.request.method == "PATCH"
-    for name, expected in (("kind", kind.kind), ("apiVersion", target.api_version)):
-        if body.get(name) and body[name] != expected and (name == "kind" or patched):
-            cause = Cause(name, f'Invalid value: "{body[name]}": must be {expected}')
-            named = replace(kind, kind=str(body["kind"]))
-            raise invalid(named, target.name or (body.get("metadata") or {}).get("name", ""), [cause])
-    for name in ("labels", "annotations"):
-        values = (body.get("metadata") or {}).get(name)
-        for value in values.values() if isinstance(values, dict) else ():
-            if not isinstance(value, str | None):
-                why = f"json: cannot unmarshal {json_kind(value)} into Go struct field ObjectMeta.{name} of type string"
-                raise undecodable(kind, target.version, why)
-
-
-def _check_metadata(call: Call, before: JsonObject, after: JsonObject, *, replaced: bool) -> None:
-    """Checks what a client may not change. A replacement's uid is a precondition instead."""
-    version = after.get("resourceVersion")
-    if version and not str(version).isdigit():
-        raise Unclassified(f'strconv.ParseUint: parsing "{str(version)[:64]}": invalid syntax')
-    for name in ("deletionTimestamp",) if replaced else ("uid", "deletionTimestamp"):
-        if after.get(name) not in (None, "", before.get(name)):
-            cause = Cause(f"metadata.{name}", f"Invalid value: {quoted(after[name])}: field is immutable")
-            raise invalid(call.model.KIND, call.target.name, [cause])
 
 
 def _policy(options: JsonObject) -> Policy:

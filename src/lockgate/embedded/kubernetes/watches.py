@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from lockgate.embedded.kubernetes.conversion_webhooks import Conversion
+from lockgate.embedded.kubernetes.custom.conversion_webhooks import Conversion
 from lockgate.embedded.kubernetes.forms import Form
 from lockgate.embedded.kubernetes.history import Event, Stored
 from lockgate.embedded.kubernetes.refusals import too_old

@@ -95,7 +95,7 @@ class Admission:
         """A condition that cannot be evaluated counts only if none is false. Raises `ApiError`."""
         if not webhook.conditions:
             return True
-        from lockgate.embedded.kubernetes.cel import CelError, program
+        from lockgate.embedded.kubernetes.custom.cel import CelError, program
 
         request = review(write, "", self.user, {})["request"]
         values = {"object": write.body, "oldObject": write.before, "request": request}

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from lockgate.embedded.kubernetes import cel
 from lockgate.embedded.kubernetes.admitting import configuration_rules
 from lockgate.embedded.kubernetes.admitting.configurations import GROUP, Write, covers, selected
 from lockgate.embedded.kubernetes.admitting.reviews import review
+from lockgate.embedded.kubernetes.custom import cel
 from lockgate.embedded.kubernetes.refusals import forbidden
 from lockgate.embedded.kubernetes.storage import Storage
 from lockgate.resources import field_errors

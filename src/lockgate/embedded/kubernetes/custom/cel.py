@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from lockgate.embedded.kubernetes.cel_syntax import as_written, rewritten
+from lockgate.embedded.kubernetes.custom.cel_syntax import as_written, rewritten
 from lockgate.resources.field_errors import FieldError, Path, Reason, quoted, value_at
 from lockgate.resources.model import JsonObject
 
@@ -31,7 +31,7 @@ class Program:
     """A compiled expression. Raises `CelError`."""
 
     def __init__(self, expression: str) -> None:
-        from lockgate.embedded.kubernetes.cel_library import environment
+        from lockgate.embedded.kubernetes.custom.cel_library import environment
 
         try:
             self._compiled = environment().compile(rewritten(expression))

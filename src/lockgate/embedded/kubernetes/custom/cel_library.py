@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_strings
 
-from lockgate.embedded.kubernetes.cel_formats import FORMATS, normalized, semver
+from lockgate.embedded.kubernetes.custom.cel_formats import FORMATS, normalized, semver
 from lockgate.resources.model import JsonObject
 
 _T = cel.Type

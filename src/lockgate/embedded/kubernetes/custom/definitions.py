@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from lockgate.embedded.kubernetes import cel, definition_rules
 from lockgate.embedded.kubernetes.catalogue import Catalogue, Unstructured, is_built_in, unstructured
+from lockgate.embedded.kubernetes.custom import cel, definition_rules
 from lockgate.embedded.kubernetes.schemas import Schemas
 from lockgate.embedded.kubernetes.writes import By, Writes
 from lockgate.resources import field_errors

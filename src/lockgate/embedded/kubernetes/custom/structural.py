@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from lockgate.embedded.kubernetes import formats
+from lockgate.embedded.kubernetes.custom import formats
 from lockgate.resources import field_errors
 from lockgate.resources.field_errors import FieldError, Path, Reason, field_name, quoted
 from lockgate.resources.model import JsonObject

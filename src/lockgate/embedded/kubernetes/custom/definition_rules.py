@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from lockgate.embedded.kubernetes import schema_rules
 from lockgate.embedded.kubernetes.admitting import clients
-from lockgate.embedded.kubernetes.cel_formats import FORMATS
+from lockgate.embedded.kubernetes.custom import schema_rules
+from lockgate.embedded.kubernetes.custom.cel_formats import FORMATS
 from lockgate.resources import field_errors
 from lockgate.resources.field_errors import FieldError, Path
 from lockgate.resources.model import JsonObject

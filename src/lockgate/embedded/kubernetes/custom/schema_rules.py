@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from lockgate.embedded.kubernetes import structural
+from lockgate.embedded.kubernetes.custom import structural
 from lockgate.resources import field_errors, regexes
 from lockgate.resources.field_errors import FieldError, Key, Path, Reason
 from lockgate.resources.model import JsonObject
@@ -241,7 +241,7 @@ def _rule(rule: JsonObject, place: tuple[Path, JsonObject]) -> Iterator[FieldErr
 
 def refers(schema: JsonObject, path: str) -> bool:
     """Whether ``.spec['a.b']`` is a field of a schema."""
-    from lockgate.embedded.kubernetes.cel import field_path
+    from lockgate.embedded.kubernetes.custom.cel import field_path
 
     part: Any = schema
     for name in field_path(path):
