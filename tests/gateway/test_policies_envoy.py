@@ -259,6 +259,37 @@ def test_prediction_is_what_envoy_does_with_jwts(
         envoy.run(_agrees(envoy, request, decide(gateway, request, now=NOW)))
 
 
+_WRITING = {
+    "issuer": "b",
+    "fromHeaders": [{"name": "x-b"}],
+    "outputClaimToHeaders": [{"header": "x-sub", "claim": "sub"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("y=a%2Fb%26c%3D%25%23&t={}", ()),
+        ("z=1&y=2&y=1&Y=3&=4&&k%2Fk=1+2&%zz&t={}", ()),
+        ("t={}&y=%C3%A9%09a", ()),
+        ("t={}&y=%01", ()),
+        ("t={}&t=x", ()),
+        ("%74=x&t={}", ()),
+        ("t={}", (("x-sub", "forged"),)),
+        ("", (("x-sub", "forged"), ("origin", "https://a"), ("access-control-request-method", "PUT"))),
+    ],
+)
+def test_what_is_left_of_a_request_whose_token_is_taken(envoy: Lab, query: str, headers: tuple[Any, ...]) -> None:
+    rules = [{"issuer": "a", "jwks": jwks("secret"), "fromParams": ["t"]}, {**_WRITING, "jwks": jwks("secret")}]
+    objects = [_object("RequestAuthentication", "jwt", {"jwtRules": rules}), *yaml.safe_load_all(TO_BACKEND)]
+    gateway = _gateway(envoy, objects, 0)
+    envoy.run(envoy.serve(gateway, {"kubernetes://pair": PAIR}))
+    signed = token({"iss": "a"}, "secret")
+    method = "OPTIONS" if len(headers) > 1 else "GET"
+    request = Request(8080, "b.example", "/x?" + query.format(signed), method=method, headers=headers)
+    envoy.run(_agrees(envoy, request, decide(gateway, request, now=NOW)))
+
+
 async def _agrees(envoy: Lab, request: Request, decision: Decision) -> None:
     """A worker may take a configuration a moment after it was acknowledged; a wrong prediction never comes true."""
     for attempt in range(20):

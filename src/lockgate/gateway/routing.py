@@ -354,9 +354,15 @@ def _forwarded(gateway: Gateway, received: Received, route: Route, action: Forwa
     if not known:
         return Answered(503, "NC")
     upstreams = tuple(_upstream(gateway, received, route, action, part) for part in known)
+    if any(_control(one.target) for one in upstreams):  # the removal of a token's parameter decodes the others
+        return Answered(503, body=b"invalid header value for: :path")
     if all(_without_endpoints(gateway, one) for one in upstreams):
         return Answered(503, "UH")
     return Forwarded(upstreams)
+
+
+def _control(target: str) -> bool:
+    return any((char < " " and char != "\t") or char == "\x7f" for char in target)
 
 
 def _without_endpoints(gateway: Gateway, upstream: Upstream) -> bool:

@@ -15,7 +15,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import unquote
 
 from lockgate.gateway.policies import tokens
 from lockgate.gateway.policies.model import Jwt, JwtProvider
@@ -226,7 +226,7 @@ def _locations(provider: JwtProvider, request: _Request) -> Iterator[_Location]:
             if prefix and prefix not in value:
                 continue
             yield _Location(_after(value, prefix) if prefix else value, header=name)
-    given = dict(reversed(parse_qsl(request.target.partition("?")[2], keep_blank_values=True)))
+    given = dict(reversed(_parameters(request.target.partition("?")[2])))
     for param in sorted(set(params)):
         if param in given:
             yield _Location(given[param], param=param)
@@ -234,6 +234,12 @@ def _locations(provider: JwtProvider, request: _Request) -> Iterator[_Location]:
     for cookie in sorted(set(provider.cookies)):
         if cookie in cookies:
             yield _Location(cookies[cookie])
+
+
+def _parameters(query: str) -> list[tuple[str, str]]:
+    """Decoded as Envoy does, for which ``+`` is no space."""
+    pairs = (part.partition("=") for part in query.split("&")) if query else ()
+    return [(unquote(key, "latin-1"), unquote(value, "latin-1")) for key, _, value in pairs]
 
 
 def _after(value: str, prefix: str) -> str:
@@ -254,8 +260,8 @@ def _cookies(request: _Request) -> dict[str, str]:
 
 
 def _without_parameter(target: str, name: str) -> str:
-    """Envoy writes the other parameters again, in the order of their names."""
+    """Envoy writes the other parameters again, in the order of their names, and does not encode them again."""
     path, _, query = target.partition("?")
-    rest = sorted((pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != name), key=lambda p: p[0])
-    written = "&".join(f"{key}={quote(value, safe='')}" for key, value in rest)
+    rest = sorted((pair for pair in _parameters(query) if pair[0] != name), key=lambda pair: pair[0])
+    written = "&".join(f"{key}={value}" for key, value in rest)
     return f"{path}?{written}" if written else path
