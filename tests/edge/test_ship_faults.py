@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -12,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from lockgate.deploy.destroying import destroy
+from lockgate.deploy.destroying import planned as destroyed
+from tests.deploy.deploy_rig import Quiet
+from tests.edge import rights
 from tests.edge.conftest import PATIENCE, ROOT, Start, Up
 from tests.edge.shipping import calls, planned, ship, writes
 
@@ -29,7 +34,6 @@ RULES = (
     "kubernetes:list/pods=TooManyRequests*2",
 )
 _BEGAN = re.compile(r"^\s*\d+:\d\d … (.*)$")
-_GONE = re.compile(r"^\s*\d+:\d\d - (\w+)")
 
 
 def test_throttling_and_stale_answers_do_not_stop_it(up: Start) -> None:
@@ -41,7 +45,7 @@ def test_throttling_and_stale_answers_do_not_stop_it(up: Start) -> None:
     edge.stop()
 
 
-def test_killed_at_each_step_it_goes_on(up: Start) -> None:
+def test_killed_at_each_step_it_goes_on(up: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     edge = up(EDGE, "--empty", name="killed").ready()
     options = ("--identity", "irsa")
     killed: set[str] = set()
@@ -55,10 +59,8 @@ def test_killed_at_each_step_it_goes_on(up: Start) -> None:
     before = writes(calls(edge))
     ship(edge, "apply", EDGE, "--yes", *options)
     assert writes(calls(edge)) == before
-    deleted: set[str] = set()
-    while (kind := _killed_in_a_new_step(edge, deleted, "destroy", pattern=_GONE)) is not None:
-        deleted.add(kind)
-    assert {"record", "Ingress", "Service", "annotation", "ACM", "IAM"} <= deleted
+    said = asyncio.run(asyncio.wait_for(_destroyed_one_by_one(edge, monkeypatch), 3 * PATIENCE))
+    assert {each.partition(" ")[0] for each in said} >= {"record", "Ingress", "Service", "annotation", "ACM", "IAM"}
     assert "Nothing to delete" in ship(edge, "destroy", EDGE, "--yes").stdout
     for command, key in (
         (("elbv2", "describe-load-balancers"), "LoadBalancers"),
@@ -70,9 +72,32 @@ def test_killed_at_each_step_it_goes_on(up: Start) -> None:
     edge.stop()
 
 
-def _killed_in_a_new_step(
-    edge: Up, killed: set[str], verb: str, *options: str, pattern: re.Pattern[str] = _BEGAN
-) -> str | None:
+class Killed(BaseException):
+    """Ends `destroy` where it is, and nothing handles it."""
+
+
+class _KilledAtOnce(Quiet):
+    def gone(self, text: str) -> None:
+        raise Killed(text)
+
+
+async def _destroyed_one_by_one(edge: Up, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """`destroy` again and again, each time ended after the first thing that it has deleted."""
+    policy = planned(edge, EDGE)["iam"]["destroy"]
+    allowed = frozenset(action for each in policy["Statement"] for action in each["Action"])
+    said: list[str] = []
+    async with rights.limited(edge, EDGE, allowed, monkeypatch) as session:
+        while True:
+            plan, wanted = await destroyed(session)
+            if not wanted.anything:
+                return said
+            try:
+                await destroy(session, plan, wanted, _KilledAtOnce())
+            except Killed as killed:
+                said.append(str(killed))
+
+
+def _killed_in_a_new_step(edge: Up, killed: set[str], verb: str, *options: str) -> str | None:
     """Runs it until it begins a step in which it was not killed before, and kills it there. None if it ends."""
     command = ["exec", "--name", edge.name, "--", sys.executable, "-m", "lockgate", verb, str(EDGE), "--yes", *options]
     process = subprocess.Popen(
@@ -84,7 +109,7 @@ def _killed_in_a_new_step(
     for line in process.stdout:
         lines.append(line)
         assert time.monotonic() < deadline, "".join(lines)
-        if (match := pattern.match(line)) and match[1] not in killed:
+        if (match := _BEGAN.match(line)) and match[1] not in killed:
             process.send_signal(signal.SIGKILL)
             process.wait(20)
             return match[1]
