@@ -86,6 +86,12 @@ def given_to(paths: tuple[str, ...], given: dict[str, Any]) -> tuple[Target, Man
     from lockgate.deploy.session import Target
     from lockgate.runtime.reading import files
 
+    for name, parameter, needs in (("shares", "shares", "progressive"), ("pause", "pause", "progressive"),
+                                   ("chart", "charts", "install")):  # fmt: skip
+        source = click.get_current_context().get_parameter_source(parameter)
+        if source is click.core.ParameterSource.COMMANDLINE and not given[needs]:
+            raise click.UsageError(f"--{name} goes with --{needs}")
+
     return (
         Target(given["context"], given["profile"], given["region"]),
         files.load(paths, given["values"]),

@@ -29,6 +29,7 @@ from lockgate.ingress.stack import GroupId
 from lockgate.resources.model import JsonObject
 
 _HEALTHY_WITHIN: Final = 300.0  # seconds for a new side to become healthy before it has any request
+_IN_EFFECT_WITHIN: Final = 120.0  # seconds for the controller to write weights; longer means that it refuses them
 _PUSH: Final = 2.0  # seconds in which istiod sends a route to the gateways; nothing says when it has
 
 Prober = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -122,7 +123,10 @@ class Shifter:
 
     async def _back(self, shift: Shift) -> None:
         self.report("back: the new side gets no requests")
-        await self._set(shift, 0)
+        try:
+            await self._set(shift, 0)
+        except StepFailed as error:  # what is sent next does not depend on it
+            self.report(str(error))
         await self._finish(shift, new=False)
 
     async def _finish(self, shift: Shift, *, new: bool) -> None:
@@ -179,7 +183,8 @@ class Shifter:
         if shift.key.kind != "Ingress":
             await asyncio.sleep(_PUSH)
             return
-        await until(lambda: self._weighed(shift, percent), "the rules of the load balancer", self.report)
+        look = partial(self._weighed, shift, percent)
+        await until(look, "the rules of the load balancer", self.report, longest=_IN_EFFECT_WITHIN)
 
     async def _weighed(self, shift: ObjectShift, percent: int) -> str:
         groups = await self._groups(shift)
