@@ -22,7 +22,9 @@ HELM = """\
 #!/bin/sh
 echo "$@" >> {folder}/said
 cat >> {folder}/values
-kubectl create deployment -n cert-manager cert-manager --image=quay.io/jetstack/cert-manager-controller:v1.20.2
+kubectl create serviceaccount -n cert-manager cert-manager --dry-run=client -o yaml | kubectl apply -f -
+kubectl create deployment -n cert-manager cert-manager --image=quay.io/jetstack/cert-manager-controller:v1.20.2 \\
+  --dry-run=client -o yaml | sed 's/    spec:/    spec:\\n      serviceAccountName: cert-manager/' | kubectl apply -f -
 kubectl rollout status -n cert-manager deployment/cert-manager --timeout=60s
 """
 
