@@ -30,10 +30,23 @@ from lockgate.ingress.manifests import DEFAULTS
 from lockgate.ingress.stack import ServiceId
 from lockgate.resources import cert_manager as cm
 from lockgate.resources import core, networking, workloads
+from lockgate.resources.codes import objects as codes
 from lockgate.resources.model import ObjectKey, Resource
 from lockgate.trace.difference import Difference, difference
 
 HASHED: Final = re.compile(r"k8s-[\w-]*-[0-9a-f]{10}")  # not one that an annotation gives
+
+
+# What `lockgate up` does not do, and a cluster does.
+_OF_THIS_MACHINE: Final = frozenset(
+    each.id
+    for each in (
+        codes.OBJECT_WITHOUT_EFFECT,
+        codes.FIELD_WITHOUT_EFFECT,
+        codes.CONTAINERS_NOT_RUN,
+        codes.NOT_ENFORCED,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +163,7 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
     stacks = [group.stack for group in seen.groups if group.stack is not None]
     names = [each.name for each in seen.balancers.all]
     quotas = tuple(limits.used(stacks, names, seen.counts, seen.limits))
-    counted = [each for each in findings if each.position is not None]
+    counted = [each for each in findings if each.position is not None and each.code not in _OF_THIS_MACHINE]
     found = (
         *problems.of_manifests(intent, counted, locate),
         *problems.of_cluster(
