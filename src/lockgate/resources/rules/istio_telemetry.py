@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from lockgate.resources import field_errors, istio
 from lockgate.resources.field_errors import FieldError, Path
@@ -18,6 +19,9 @@ def refusals(telemetry: istio.Telemetry) -> Iterator[FieldError]:
         yield from _tracing(("spec", "tracing", index), each)
     for index, log in enumerate(spec.access_logging):
         yield from _providers(("spec", "accessLogging", index), log.providers)
+        if log.filter is not None and (fault := _syntax_error(log.filter.expression)):
+            where: Path = ("spec", "accessLogging", index, "filter", "expression")
+            yield problem(where, f"must be a valid CEL expression, {fault}")
     for index, metrics in enumerate(spec.metrics):
         yield from _providers(("spec", "metrics", index), metrics.providers)
         yield from names.duration(("spec", "metrics", index, "reportingInterval"), metrics.reporting_interval)
@@ -62,6 +66,22 @@ def _tracing(path: Path, tracing: istio.Tracing) -> Iterator[FieldError]:
         for field, source in (("environment", tag.environment), ("header", tag.header)):
             if source is not None and not source.name:
                 yield required((*at, field, "name"), f"{field} tag name may not be empty")
+
+
+def _syntax_error(expression: str) -> str:
+    """Istio parses the expression alone: Envoy knows what it may refer to."""
+    from cel_expr_python import cel
+
+    try:
+        cel.NewEnv().compile(expression)
+    except RuntimeError as error:
+        lines = str(error).removeprefix("INVALID_ARGUMENT: ").splitlines()
+        return next((line for line in lines if any(each in line for each in _OF_PARSERS)), "")
+    return ""
+
+
+# Of the grammar, and of macros, which parsers expand.
+_OF_PARSERS: Final = (": Syntax error: ", "() argument must be ", "() variable name must be ")
 
 
 def _tag(path: Path, tag: istio.TagOverride) -> Iterator[FieldError]:
