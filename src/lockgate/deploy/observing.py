@@ -7,21 +7,14 @@ without it fails.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from lockgate.controllers import elbv2
 from lockgate.controllers.aws import AwsError
-from lockgate.controllers.aws_load_balancer.account import KEY_TYPES, AccountReader
-from lockgate.controllers.aws_load_balancer.cluster import Cluster as Cache
-from lockgate.controllers.aws_load_balancer.inventory import Inventory, Unexpected
-from lockgate.controllers.aws_load_balancer.observe import observe as observe_group
-from lockgate.controllers.aws_load_balancer.observe import observe_addons
-from lockgate.controllers.aws_load_balancer.site import Site
+from lockgate.controllers.aws_load_balancer.account import KEY_TYPES
 from lockgate.controllers.external_dns.route53 import read_zone
-from lockgate.controllers.kubernetes import Kubernetes
 from lockgate.deploy import identities
 from lockgate.deploy.account import Account, Denied, Failed, NoAccount, is_denied
 from lockgate.deploy.cluster import Cluster, Refused
@@ -33,30 +26,18 @@ from lockgate.deploy.planning.seen import (
     SHIFT_MANAGER,
     Acm,
     DryRun,
-    GroupSeen,
     Health,
     Place,
     Seen,
     Served,
     Unread,
 )
+from lockgate.deploy.stacks import stacks
 from lockgate.dns.model import Alias, Zone
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
 from lockgate.edge.supply.hosts import zone_of
-from lockgate.ingress.build import build
-from lockgate.ingress.changes import addons, changes
-from lockgate.ingress.existing import Existing
-from lockgate.ingress.flags import controller
-from lockgate.ingress.group import Owned, assemble, ownership
-from lockgate.ingress.manifests import DEFAULTS
-from lockgate.ingress.references import Lookup, lookups, service_lookups
-from lockgate.ingress.refusal import Refused as NotBuilt
-from lockgate.ingress.services.build import build as build_service
-from lockgate.ingress.services.ownership import has_resources, is_ours
-from lockgate.ingress.stack import GroupId, ServiceId, Stack, StackId
 from lockgate.loadbalancer.discovered import Discovered
-from lockgate.loadbalancer.elbv2 import UnknownShape
 from lockgate.loadbalancer.quotas import LOAD_BALANCERS, NETWORK_LOAD_BALANCERS, TARGET_GROUPS
 from lockgate.resources import cert_manager, core, eks, istio, networking, workloads
 from lockgate.resources import elbv2 as bindings
@@ -89,11 +70,6 @@ READ: Final[tuple[type[Resource], ...]] = (
     istio.EnvoyFilter,
     istio.IstioOperator,
 )
-_LOOKUPS: Final = {
-    Lookup.VPC: "ec2:DescribeVpcs",
-    Lookup.TRUST_STORES: "elasticloadbalancing:DescribeTrustStores",
-    Lookup.WEB_ACLS: "wafv2:ListWebACLs",
-}
 _CORE: Final = {kind.KIND.kind for kind in READ if not kind.KIND.group}
 
 
@@ -133,7 +109,9 @@ class Observer:
         seen = Seen(described, served, resources, raw, zones, certificates, limits=limits)
         seen, dry_runs = await asyncio.gather(self._identities(intent, seen), self._dry_runs(intent, seen))
         seen = replace(seen, dry_runs=dry_runs)
-        groups = await self._groups(intent, seen)
+        arns = {each.reference: each.arn for each in self._chosen(intent, seen) if each.found}
+        overlay = edges.overlaid(intent, seen, arns)
+        groups = await stacks(self._account, overlay, intent.keys, described, self._unread)
         seen = await self._balancers(replace(seen, groups=groups))
         return intent, replace(seen, unread=tuple(self._unread))
 
@@ -345,108 +323,6 @@ class Observer:
             return await identities.read(self._account, self._cluster, seen, intent.name, self._identity)
         except Refused as error:
             raise Denied(error.message) from error
-
-    async def _groups(self, intent: Intent, seen: Seen) -> tuple[GroupSeen, ...]:
-        """The groups that an Ingress of the manifests is in, and the manifests' Services with a load balancer, as the
-        AWS Load Balancer Controller will build them."""
-        arns = {each.reference: each.arn for each in self._chosen(intent, seen) if each.found}
-        overlay = edges.overlaid(intent, seen, arns)
-        settings = controller(overlay.all(workloads.Deployment), DEFAULTS).settings
-        if seen.place.cluster and settings.cluster_name == DEFAULTS.cluster_name:
-            settings = replace(settings, cluster_name=seen.place.cluster)
-        cache = Cache()
-        for resource in overlay:
-            cache.take(resource)
-        groups: dict[GroupId, list[networking.Ingress]] = {}
-        for ingress in overlay.all(networking.Ingress):
-            match ownership(ingress, cache.objects, settings):
-                case Owned(group):
-                    groups.setdefault(group, []).append(ingress)
-        written = intent.keys
-        ours = [
-            (group, members)
-            for group, members in sorted(groups.items())
-            if any(each.key in written for each in members)
-        ]
-        services = [
-            each
-            for each in overlay.all(core.Service)
-            if each.key in written and (is_ours(each, settings) or has_resources(each))
-        ]
-        if not (ours or services):
-            return ()
-        inventory = Inventory(self._account, cluster_name=settings.cluster_name)
-        kubernetes = cast("Kubernetes", None)  # reading calls nothing of it
-        site = Site(kubernetes, self._account, cache, inventory, settings, seen.place.vpc_id, lambda: datetime.now(UTC))
-        reader = AccountReader(self._account, settings, vpc_id=seen.place.vpc_id)
-        return tuple(
-            await asyncio.gather(
-                *(self._group(group, members, site, reader) for group, members in ours),
-                *(self._service(service, site, reader) for service in services),
-            )
-        )
-
-    async def _group(
-        self, group_id: GroupId, members: Iterable[networking.Ingress], site: Site, reader: AccountReader
-    ) -> GroupSeen:
-        existing = await self._existing(group_id, site)
-        objects, settings = site.cluster.objects, site.settings
-        try:
-            group = assemble(group_id, members, objects, settings)
-        except NotBuilt as refused:
-            return GroupSeen(group_id, None, existing, refused=refused.message)
-        wanted = lookups(group, settings, existing.summary)
-        account = await reader.choices(wanted, existing)
-        return await self._compared(group_id, lambda: build(group, objects, account, settings), wanted, existing, site)
-
-    async def _service(self, service: core.Service, site: Site, reader: AccountReader) -> GroupSeen:
-        id_ = ServiceId(service.namespace, service.name)
-        existing = await self._existing(id_, site)
-        wanted = service_lookups(service, existing.summary)
-        account = await reader.choices(wanted, existing)
-        services = site.cluster.objects.services
-        named = services[service.namespace, service.name]
-        return await self._compared(
-            id_, lambda: build_service(named, account, site.settings, services), wanted, existing, site
-        )
-
-    async def _existing(self, id_: StackId, site: Site) -> Existing:
-        try:
-            return await site.inventory.of(id_)
-        except (Unexpected, UnknownShape) as error:
-            raise Denied(str(error)) from error
-
-    async def _compared(
-        self,
-        id_: StackId,
-        made: Callable[[], Stack | NotBuilt],
-        wanted: Iterable[Lookup],
-        existing: Existing,
-        site: Site,
-    ) -> GroupSeen:
-        try:
-            built = made()
-        except NotBuilt as refused:
-            built = refused
-        reads = [_LOOKUPS[each] for each in sorted(wanted) if each in _LOOKUPS]
-        if isinstance(built, NotBuilt):
-            return GroupSeen(id_, None, existing, refused=built.message, reads=tuple(reads))
-        reads += [
-            action
-            for manages, action in (
-                (addons.manages_web_acl(built, site.settings), "wafv2:GetWebACLForResource"),
-                (addons.manages_protection(built, site.settings), "shield:GetSubscriptionState"),
-                (addons.manages_protection(built, site.settings), "shield:DescribeProtection"),
-                (addons.manages_capacity(built, site.settings), "elasticloadbalancing:DescribeCapacityReservation"),
-            )
-            if manages
-        ]
-        stack, existing, refused_read = await observe_addons(site, built, await observe_group(site, built, existing))
-        if refused_read is not None:
-            lacks = f"what an add-on of {id_} is, and whether it changes"
-            self._unread.append(Unread(refused_read.operation, refused_read.message, lacks))
-        found = changes(stack, existing, site.settings, vpc_id=site.vpc_id)
-        return GroupSeen(id_, stack, existing, found, reads=tuple(reads))
 
     async def _balancers(self, seen: Seen) -> Seen:
         """The load balancers of our groups, and those that our zones' records lead to, with all their settings."""
