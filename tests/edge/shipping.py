@@ -47,3 +47,10 @@ def calls(edge: Up) -> Counter[str]:
 
 def writes(counted: Counter[str]) -> Counter[str]:
     return Counter({name: count for name, count in counted.items() if not name.partition(":")[2].startswith(_READS)})
+
+
+def uncovered(edge: Up, policy: dict[str, Any]) -> set[str]:
+    """The calls of AWS so far that a policy does not allow."""
+    allowed = {action for each in policy["Statement"] for action in each["Action"]}
+    called = (name.replace("elbv2:", "elasticloadbalancing:") for name in calls(edge))
+    return {name for name in called if not name.startswith(("kubernetes:", "sts:"))} - allowed

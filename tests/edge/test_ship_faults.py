@@ -18,7 +18,7 @@ from lockgate.deploy.destroying import planned as destroyed
 from tests.deploy.deploy_rig import Quiet
 from tests.edge import rights
 from tests.edge.conftest import PATIENCE, ROOT, Start, Up
-from tests.edge.shipping import calls, planned, ship, writes
+from tests.edge.shipping import calls, planned, ship, uncovered, writes
 
 pytestmark = pytest.mark.edge
 
@@ -55,6 +55,7 @@ def test_killed_at_each_step_it_goes_on(up: Start, monkeypatch: pytest.MonkeyPat
     assert {each.partition(" ")[0] for each in killed} >= {"request", "write", "create", "let", "restart"}
     assert len(killed) >= 12
     assert not planned(edge, EDGE, *options, check=0)["changes"]
+    assert not uncovered(edge, planned(edge, EDGE, *options)["iam"]["apply"])
     certificates = json.loads(edge.exec("aws", "acm", "list-certificates"))["CertificateSummaryList"]
     assert len(certificates) == 1
     before = writes(calls(edge))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.edge.conftest import ROOT, Start, Up
-from tests.edge.shipping import planned, ship
+from tests.edge.shipping import planned, ship, uncovered
 
 pytestmark = pytest.mark.edge
 
@@ -64,7 +64,9 @@ def test_the_arn_is_written_and_a_role_replaces_the_key_and_helm_installs(
     listed = json.loads(edge.exec("aws", "eks", "list-pod-identity-associations", "--cluster-name", "options"))
     assert [each["serviceAccount"] for each in listed["associations"]] == ["cert-manager"]
     assert "--labels lockgate.dev/installed-by=options" in (tools / "said").read_text()
-    assert not planned(edge, k8s, *options, check=0)["changes"]
+    plan = planned(edge, k8s, *options, check=0)
+    assert not plan["changes"]
+    assert not uncovered(edge, plan["iam"]["apply"])
     assert '"service": "shop/web:3000"' in edge.curl("https://towpath.example/")
     adopted(edge, k8s, options)
     edge.stop()
