@@ -74,7 +74,17 @@ class _Column(Model):
     name: str
     type: str
     json_path: str
+    format: str = ""
     priority: Integer = 0
+
+
+class _Rule(Model):
+    rule: str = ""
+    message: str = ""
+    message_expression: str = ""
+    reason: str | None = None
+    field_path: str = ""
+    optional_old_self: Flag | None = None
 
 
 class _Schema(Model):
@@ -102,10 +112,52 @@ class _Schema(Model):
     pattern: str | None = None
     list_type: str | None = Field(default=None, alias="x-kubernetes-list-type")
     list_map_keys: tuple[str, ...] = Field(default=(), alias="x-kubernetes-list-map-keys")
+    map_type: str | None = Field(default=None, alias="x-kubernetes-map-type")
+    rules: tuple[_Rule, ...] = Field(default=(), alias="x-kubernetes-validations")
+    nullable: Flag = False
+    format: str = ""
 
 
 class _Validation(Model):
     open_api_v3_schema: _Schema = Field(alias="openAPIV3Schema")
+
+
+class _Scale(Model):
+    spec_replicas_path: str = ""
+    status_replicas_path: str = ""
+    label_selector_path: str | None = None
+
+
+class _Subresources(Model):
+    status: dict[str, Any] | None = None
+    scale: _Scale | None = None
+
+
+class _Selectable(Model):
+    json_path: str = ""
+
+
+class _Service(Model):
+    namespace: str = ""
+    name: str = ""
+    path: str | None = None
+    port: Integer | None = None
+
+
+class _Client(Model):
+    url: str | None = None
+    service: _Service | None = None
+    ca_bundle: str | None = None
+
+
+class _Webhook(Model):
+    client_config: _Client | None = None
+    conversion_review_versions: tuple[str, ...] = ()
+
+
+class _Conversion(Model):
+    strategy: str = "None"
+    webhook: _Webhook | None = None
 
 
 class _Version(Model):
@@ -113,7 +165,10 @@ class _Version(Model):
     served: Flag
     storage: Flag
     schema_: _Validation = Field(alias="schema")
-    subresources: dict[str, Any] = Field(default_factory=dict)
+    subresources: _Subresources = Field(default_factory=_Subresources)
+    selectable_fields: tuple[_Selectable, ...] = ()
+    deprecated: Flag = False
+    deprecation_warning: str | None = None
     additional_printer_columns: tuple[_Column, ...] = ()
 
 
@@ -122,6 +177,8 @@ class _Spec(Model):
     scope: Literal["Cluster", "Namespaced"]
     names: _Names
     versions: tuple[_Version, ...] = Field(min_length=1)
+    conversion: _Conversion = Field(default_factory=_Conversion)
+    preserve_unknown_fields: Flag = False
 
 
 def refusals(body: JsonObject) -> list[FieldError]:
