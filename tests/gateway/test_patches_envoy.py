@@ -197,6 +197,22 @@ def test_merge_replace_and_remove_filters(envoy: Lab) -> None:
     assert "x-a" not in answer.headers and "x-c" not in answer.headers
 
 
+def test_filters_by_the_names_that_they_had(envoy: Lab) -> None:
+    before = "envoy.http_connection_manager"
+    manager = {"@type": f"{TYPE}.network.http_connection_manager.v3.HttpConnectionManager", "server_name": "merged"}
+    router = {"listener": {"filterChain": {"filter": {"name": before, "subFilter": {"name": "envoy.router"}}}}}
+    serve(
+        envoy,
+        one("HTTP_FILTER", "INSERT_BEFORE", adding("x-a"), router, name="a"),
+        one("HTTP_FILTER", "INSERT_BEFORE", lua("", "envoy.lua"), BEFORE_ROUTER, name="b"),
+        one("HTTP_FILTER", "REPLACE", adding("x-c"), _relative_to("envoy.lua"), name="c"),
+        one("NETWORK_FILTER", "MERGE", {"name": before, "typed_config": manager}, {"listener": {}}, name="d"),
+        one("HTTP_FILTER", "INSERT_BEFORE", adding("x-e"), router, name="e"),
+    )
+    answer = eventually(envoy, "/", with_header("x-e"))
+    assert (answer.headers["server"], answer.headers["x-a"], answer.headers["x-c"]) == ("merged", "1", "1")
+
+
 def test_a_local_rate_limit_on_one_route(envoy: Lab) -> None:
     local = {
         "name": "envoy.filters.http.local_ratelimit",

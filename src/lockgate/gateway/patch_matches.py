@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from lockgate.resources import istio
 from lockgate.resources.istio.envoy_filter import FilterChainMatch
+from lockgate.resources.istio.filter_names import is_called
 
 
 class Mismatch(NamedTuple):
@@ -110,6 +111,16 @@ def cluster(match: istio.ClusterMatch | None, name: str) -> Mismatch | None:
             ("cluster.subset", match.subset, subset),
         )
     )
+
+
+def is_of_filter(match: istio.ListenerMatch | None, name: str) -> bool:
+    wanted = filter_name(match)
+    return not wanted or is_called(name, wanted)
+
+
+def is_of_sub_filter(match: istio.ListenerMatch | None, name: str) -> bool:
+    wanted = sub_filter_name(match)
+    return not wanted or is_called(name, wanted)
 
 
 def filter_name(match: istio.ListenerMatch | None) -> str:

@@ -34,6 +34,7 @@ from lockgate.gateway.patches import Patch
 from lockgate.gateway.policies.model import JWT_FILTER, HttpFilter, Jwt, Rbac, Wasm
 from lockgate.gateway.request import Received, client_address
 from lockgate.resources.faults import Origin
+from lockgate.resources.istio.filter_names import name_today
 from lockgate.resources.model import JsonObject
 
 MANAGER: Final = "envoy.filters.network.http_connection_manager"
@@ -185,7 +186,7 @@ def _added(gateway: Gateway, reached: Reached) -> Iterator[tuple[Patch, str, Pla
         if (
             matches.listener(patch.listener, listener.name, listener.port) is None
             and matches.chain(wanted, "", chain.server_names) is None
-            and matches.filter_name(patch.listener) in ("", MANAGER)
+            and matches.is_of_filter(patch.listener, MANAGER)
             and (place := _place(gateway, patch, chain)) is not None
         ):
             yield patch, str(_value(patch).get("name", "")), place
@@ -193,7 +194,7 @@ def _added(gateway: Gateway, reached: Reached) -> Iterator[tuple[Patch, str, Pla
 
 def _place(gateway: Gateway, patch: Patch, chain: FilterChain) -> Place | None:
     """None if the filter is not in the chain, or behind the router, where Envoy takes none."""
-    name = matches.sub_filter_name(patch.listener)
+    name = name_today(matches.sub_filter_name(patch.listener))
     if patch.operation == "INSERT_FIRST" or (patch.operation == "INSERT_BEFORE" and not name):
         return Place.FIRST
     if not name or not patch.operation.startswith("INSERT"):

@@ -7,6 +7,7 @@ from typing import Final
 
 from lockgate.resources import istio
 from lockgate.resources.field_errors import FieldError, Path
+from lockgate.resources.istio.filter_names import name_today
 from lockgate.resources.regexes import go_mistake
 from lockgate.resources.rules.istio_names import conflict, problem, q, required
 
@@ -37,8 +38,15 @@ def warnings(made: istio.EnvoyFilter) -> Iterator[FieldError]:
         yield problem(("spec", "workloadSelector"), message)
     for index, each in enumerate(made.spec.config_patches):
         listener = each.match.listener if each.match else None
-        if each.apply_to in _LISTENERS[:2] and listener and listener.filter_chain and listener.filter_chain.filter:
-            at = ("spec", "configPatches", index, "match", "listener", "filterChain", "filter")
+        found = listener.filter_chain.filter if listener and listener.filter_chain else None
+        if each.apply_to not in _LISTENERS or found is None:
+            continue
+        at: Path = ("spec", "configPatches", index, "match", "listener", "filterChain", "filter")
+        for where, named in ((at, found), ((*at, "subFilter"), found.sub_filter)):
+            if named and (name := name_today(named.name)) != named.name:
+                message = f"using deprecated filter name {q(named.name)}; use {q(name)} instead"
+                yield problem((*where, "name"), message)
+        if each.apply_to in _LISTENERS[:2]:
             yield problem(at, f"Envoy filter: filter match has no effect when used with {each.apply_to}")
 
 

@@ -25,6 +25,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.wrappers_pb2 import StringValue
 
 from lockgate.gateway.patches import Patch
+from lockgate.resources.istio.filter_names import name_today
 from lockgate.xds.protobuf import TYPE, Message, pack
 
 _KINDS: Final = {
@@ -190,4 +191,4 @@ def merge_filter(into: Message, other: Message) -> None:
     if other.HasField("typed_config"):
         into.typed_config.CopyFrom(merged(into.typed_config, other.typed_config))
     if other.name:
-        into.name = other.name
+        into.name = name_today(other.name)

@@ -18,6 +18,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 
 from lockgate.gateway import patch_matches as matches
 from lockgate.gateway.patches import Patch
+from lockgate.resources.istio.filter_names import is_called
 from lockgate.xds.gateway.patch_values import merge, merge_filter, merged, value_of
 from lockgate.xds.protobuf import Message, pack, serialised
 
@@ -72,12 +73,10 @@ def _chain(chain: Message, patches: Patches) -> bool:
         _positioned(chain.filters, patch, matches.filter_name(patch.listener))
     for each in chain.filters:
         for patch in own:
-            if patch.operation == "MERGE" and _names(patch, each):
+            if patch.operation == "MERGE" and matches.is_of_filter(patch.listener, each.name):
                 merge_filter(each, value_of(patch))
         if each.name == MANAGER:
-            of_http = [
-                p for p in mine if p.apply_to == "HTTP_FILTER" and matches.filter_name(p.listener) in ("", each.name)
-            ]
+            of_http = [p for p in mine if p.apply_to == "HTTP_FILTER" and matches.is_of_filter(p.listener, each.name)]
             if of_http:
                 _http_filters(each, of_http)
     return True
@@ -110,7 +109,7 @@ def _http_filters(each: Message, patches: Patches) -> None:
         _positioned(manager.http_filters, patch, matches.sub_filter_name(patch.listener))
     for one in manager.http_filters:
         for patch in patches:
-            if patch.operation == "MERGE" and matches.sub_filter_name(patch.listener) in ("", one.name):
+            if patch.operation == "MERGE" and matches.is_of_sub_filter(patch.listener, one.name):
                 merge_filter(one, value_of(patch))
     absent = {name for name, _ in _ABSENT}
     _replace(manager.http_filters, [one for one in manager.http_filters if one.name not in absent or _is_real(one)])
@@ -127,10 +126,6 @@ def with_absent(filters: Iterable[Message]) -> list[Message]:
 
 def _is_real(one: Message) -> bool:
     return bool(one.WhichOneof("config_type"))
-
-
-def _names(patch: Patch, each: Message) -> bool:
-    return matches.filter_name(patch.listener) in ("", each.name)
 
 
 def _is_of(patch: Patch, chain: Message) -> bool:
@@ -151,7 +146,7 @@ def chain_mismatch(patch: Patch, chain: Message) -> matches.Mismatch | None:
 
 def _positioned(parts: Any, patch: Patch, wanted: str) -> None:
     """Adds, replaces or removes a part of a list; `wanted` is the name of the part that the patch is relative to."""
-    placed = _placed(list(parts), patch, lambda each: each.name == wanted if wanted else None)
+    placed = _placed(list(parts), patch, lambda each: is_called(each.name, wanted) if wanted else None)
     if placed is not None:
         _replace(parts, placed)
 

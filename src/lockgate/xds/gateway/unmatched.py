@@ -19,6 +19,7 @@ from lockgate.gateway import model
 from lockgate.gateway import patch_matches as matches
 from lockgate.gateway.patch_matches import Mismatch
 from lockgate.gateway.patches import Patch
+from lockgate.resources.istio.filter_names import is_called
 from lockgate.xds.gateway import patching
 from lockgate.xds.gateway.listeners import Settings, filter_chain, listener
 from lockgate.xds.gateway.patch_values import value_of
@@ -110,9 +111,9 @@ def _in_chain(patch: Patch, chain: Message) -> Iterator[_Candidate]:
     if patch.apply_to == "NETWORK_FILTER":
         yield from _named(2, patch, name, f"{_FILTER}.name", chain.filters)
         return
-    wanted = name or patching.MANAGER
-    manager = next((each for each in chain.filters if each.name == wanted == patching.MANAGER), None)
-    if manager is None:
+    manager = next((each for each in chain.filters if each.name == patching.MANAGER), None)
+    if manager is None or not matches.is_of_filter(patch.listener, manager.name):
+        wanted = name or patching.MANAGER
         yield from (_Candidate(2, Mismatch(f"{_FILTER}.name", wanted, each.name)) for each in chain.filters)
         return
     config = HttpConnectionManager()
@@ -128,7 +129,9 @@ def _named(depth: int, patch: Patch, wanted: str, field: str, parts: Iterable[Me
         yield _Candidate(depth, None)
         return
     names = [each.name for each in parts] or ["none"]
-    yield from (_Candidate(depth, Mismatch(field, wanted, name) if name != wanted else None) for name in names)
+    yield from (
+        _Candidate(depth, Mismatch(field, wanted, name) if not is_called(name, wanted) else None) for name in names
+    )
 
 
 def _listeners(gateway: model.Gateway) -> Iterator[tuple[int, Message]]:
