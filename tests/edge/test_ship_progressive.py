@@ -148,4 +148,6 @@ def test_it_shifts_to_the_end_or_back_and_is_resumed(up: Start, tmp_path: Path) 
             "kubectl", "get", "virtualservice", "-n", "shop", "towpath", "-o", "yaml", "--show-managed-fields"
         )
         assert "weight" not in kept
+        left = planned(edge, good)["objects"]
+        assert {each["action"] for each in left if "VirtualService" in each["object"]} <= {"none"}
         edge.stop()

@@ -107,8 +107,7 @@ def _change(key: ObjectKey, manifest: JsonObject, edge: str, seen: Seen, created
     foreign = owner_of(before, edge)
     after = dry_run.result if dry_run.result is not None else merged(before, manifest)
     fields = tuple(field_changes(shown(before), shown(after), secret=key.kind == "Secret"))
-    shifting = SHIFT_MANAGER in managers(before)  # a shift was not brought to its end
-    action = Action.UPDATE if fields or dry_run.refused or dry_run.conflicts or shifting else Action.NONE
+    action = Action.UPDATE if fields or dry_run.refused or dry_run.conflicts else Action.NONE
     return ObjectChange(
         key, action, manifest, origin, fields, foreign, dry_run.refused, dry_run.conflicts, dry_run.local, awaits
     )
