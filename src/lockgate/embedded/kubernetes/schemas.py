@@ -170,10 +170,12 @@ class Schemas:
     def open_api(self, model: type[Resource], version: str) -> tuple[str, JsonObject]:
         """The name of a kind's schema, and all schemas that it references."""
         kind = model.KIND
+        incomplete = issubclass(model, (Unstructured, Stored)) or model.OPEN  # the model has not all fields
+        api_version = f"{kind.group}/{version}" if kind.group else version
+        if incomplete and (known_kind := built_in_schemas.component(api_version, kind.kind)):
+            return known_kind
         if not issubclass(model, (Unstructured, Stored)):
             return schema.component(model, version)
-        if known_kind := built_in_schemas.component(f"{kind.group}/{version}" if kind.group else version, kind.kind):
-            return known_kind
         name = f"{schema.component_prefix(kind.group)}.{version}.{kind.kind}"
         known = self._schema(model, version)
         shape: JsonObject = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
