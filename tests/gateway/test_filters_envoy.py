@@ -157,6 +157,18 @@ def test_prediction_is_what_envoy_does(
         envoy.run(_agrees(envoy, request, decide(gateway, request, now=NOW)))
 
 
+@pytest.mark.parametrize("host", ["nobody.default.svc.cluster.local", "unknown.default.svc.cluster.local"])
+@pytest.mark.parametrize("more", [{}, {"allowCredentials": True, "exposeHeaders": ["x-a", "x-b"]}])
+@pytest.mark.parametrize("origin", ["https://a.example", "https://b.example"])
+def test_answers_of_the_router_have_headers_of_cors(envoy: Lab, host: str, more: dict[str, Any], origin: str) -> None:
+    destination = {"destination": {"host": host, "port": {"number": 80}}}
+    cors = {"allowOrigins": [{"exact": "https://a.example"}], **more}
+    gateway = _gateway(envoy, 1, [], False, [{"route": [destination], "corsPolicy": cors}])
+    envoy.run(envoy.serve(gateway, {"kubernetes://pair": PAIR}))
+    request = Request(8080, "b.example", "/", headers=(("origin", origin),))
+    envoy.run(_agrees(envoy, request, decide(gateway, request, now=NOW)))
+
+
 async def _agrees(envoy: Lab, request: Request, decision: Decision) -> None:
     """A worker may take a configuration a moment after it was acknowledged; a wrong prediction never comes true."""
     wanted = _predicted(request, decision)

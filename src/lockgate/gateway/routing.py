@@ -335,7 +335,7 @@ def _preflight(request: Request, cors: Cors) -> Answered | None:
     origin, method = request.header("origin"), request.header("access-control-request-method")
     if request.method != "OPTIONS" or not origin or not method:
         return None
-    allowed = any(each == Exact("*") or compare.holds(each, origin) for each in cors.allow_origins)
+    allowed = _allows(cors, origin)
     if not allowed and not cors.answer_all:
         return None
     asked = request.header("access-control-request-headers") or ""
@@ -349,15 +349,33 @@ def _preflight(request: Request, cors: Cors) -> Answered | None:
     return Answered(200, headers=tuple((name, value) for name, value in headers.items() if value))
 
 
+def _allows(cors: Cors, origin: str) -> bool:
+    return any(each == Exact("*") or compare.holds(each, origin) for each in cors.allow_origins)
+
+
+def _cors_headers(request: Request, cors: Cors | None) -> tuple[tuple[str, str], ...]:
+    """What the filter adds to answers of backends, and of the router."""
+    origin = request.header("origin")
+    if cors is None or not origin or not _allows(cors, origin):
+        return ()
+    headers = {
+        "access-control-allow-origin": origin,
+        "access-control-allow-credentials": "true" if cors.allow_credentials else "",
+        "access-control-expose-headers": cors.expose_headers,
+    }
+    return tuple((name, value) for name, value in headers.items() if value)
+
+
 def _forwarded(gateway: Gateway, received: Received, route: Route, action: Forward) -> Outcome:
     known = [part for part in action.clusters if part.cluster in gateway.clusters]
+    headers = _cors_headers(received.request, route.cors)
     if not known:
-        return Answered(503, "NC")
+        return Answered(503, "NC", headers=headers)
     upstreams = tuple(_upstream(gateway, received, route, action, part) for part in known)
     if any(_control(one.target) for one in upstreams):  # the removal of a token's parameter decodes the others
-        return Answered(503, body=b"invalid header value for: :path")
+        return Answered(503, body=b"invalid header value for: :path", headers=headers)
     if all(_without_endpoints(gateway, one) for one in upstreams):
-        return Answered(503, "UH")
+        return Answered(503, "UH", headers=headers)
     return Forwarded(upstreams)
 
 
