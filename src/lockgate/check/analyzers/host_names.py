@@ -23,7 +23,7 @@ def analyze(edge: Edge) -> Iterator[Fault]:
         return  # they are in other files: teams keep them with their applications
     by_gateway: defaultdict[str, list[Connection]] = defaultdict(list)
     for each in connections(edge):
-        if each.gateway is not None:
+        if each.gateway is not None and each.listener is not None:
             by_gateway[each.gateway.workload].append(each)
     for workload, ways in by_gateway.items():
         gateway = edge.gateways[workload]

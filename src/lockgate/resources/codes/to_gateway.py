@@ -203,6 +203,20 @@ GRPC_BEHIND_HTTP1 = Code(
     ),
 )
 
+NO_LISTENER = Code(
+    "LG5009",
+    Severity.WARNING,
+    "A port of a gateway on which nothing listens",
+    message="{balancer} connects to {service}, and no Gateway has a server for this port of {workload}: every request "
+    "gets 502",
+    fix="add a server for the port to a Gateway that selects these Pods, or lead the Ingress to a port that has one",
+    what="An Ingress leads to a port of Istio's ingress gateway for which no Gateway has a server: its selector is for "
+    "other Pods, or its servers are for other ports.",
+    why="Envoy listens only where a Gateway says so. The connection is refused and the load balancer answers 502, while "
+    "its targets stay healthy: the health check asks another port, which Istio's agent answers.",
+    example=_manifests(_gateway(_HTTP), _ingress(443, {"backend-protocol": "HTTPS", **_HEALTH})),
+    instead=_manifests(_gateway(_HTTP), _ingress(80, _HEALTH)),
+)
 UNHEALTHY = Code(
     "LG5010",
     Severity.ERROR,
