@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Start-up time hangs on bytecode: an environment that forbids it would compile every import again, every time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up install install-test test lint bench coverage fuzz docs clean
+.PHONY: up install install-test peers test lint bench coverage fuzz docs clean
 
 up: install
 	@exec $(BIN)/lockgate up examples/edge
@@ -33,6 +33,13 @@ $(VENV)/.installed-test: requirements-test.lock tests/edge/identity_provider/pac
 	  mkdir -p $(VENV)/$$each && cp tests/edge/$$each/package*.json $(VENV)/$$each && \
 	  (cd $(VENV)/$$each && ../bin/npm ci --silent --ignore-scripts --no-audit --no-fund) || exit 1; done
 	@touch $@
+
+# Programs that some tests meet: real controllers, built with Go. Their tests are not collected without them.
+peers: $(VENV)/peers/tally
+
+$(VENV)/peers/tally: $(wildcard tests/edge/peers/tally/*)
+	@mkdir -p $(@D)
+	@cd tests/edge/peers/tally && go build -o $(CURDIR)/$@ .
 
 lint: install-test
 	$(BIN)/ruff check src tests benchmarks docs

@@ -1,8 +1,7 @@
 // A controller that uses what controller-runtime has: leader election, caches, finalizers, server-side apply, status,
-// events, owned objects, and a validating webhook. It runs by hand against an edge:
+// events, owned objects, and a validating webhook. `.ci/run` builds it for test_controller_runtime.py. By hand:
 //
-//	go mod init tally && go get sigs.k8s.io/controller-runtime@v0.25.2 && go mod tidy && go build -o tally .
-//	lockgate up k8s/ -d --external aws-load-balancer-controller
+//	go build -o tally . && lockgate up k8s/ -d --external aws-load-balancer-controller
 //	eval "$(lockgate env)"; ./tally -certs "$(dirname "$KUBECONFIG")/webhook-certs"
 package main
 
