@@ -34,12 +34,16 @@ $(VENV)/.installed-test: requirements-test.lock tests/edge/identity_provider/pac
 	  (cd $(VENV)/$$each && ../bin/npm ci --silent --ignore-scripts --no-audit --no-fund) || exit 1; done
 	@touch $@
 
-# Programs that some tests meet: real controllers, built with Go. Their tests are not collected without them.
-peers: $(VENV)/peers/tally
+# Clients that some tests run, built with Go. Without them these tests are not collected.
+peers: $(VENV)/peers/tally $(VENV)/peers/clientgo
 
 $(VENV)/peers/tally: $(wildcard tests/edge/peers/tally/*)
 	@mkdir -p $(@D)
 	@cd tests/edge/peers/tally && go build -o $(CURDIR)/$@ .
+
+$(VENV)/peers/clientgo: $(wildcard tests/embedded/kubernetes/peers/clientgo/*)
+	@mkdir -p $(@D)
+	@cd tests/embedded/kubernetes/peers && go build -o $(CURDIR)/$@ ./clientgo
 
 lint: install-test
 	$(BIN)/ruff check src tests benchmarks docs

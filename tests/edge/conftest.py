@@ -22,9 +22,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "tests" / "edge" / "guide"
 PATIENCE = 40.0  # s: these machines may be slow
-TALLY = Path(sys.prefix) / "peers" / "tally"  # a program made with controller-runtime, which `.ci/run` builds
-
-collect_ignore = [] if TALLY.exists() else ["test_controller_runtime.py"]
 
 
 @dataclass

@@ -7,13 +7,16 @@ import json
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.edge.conftest import GUIDE, TALLY, Start, Up
+from tests.edge.conftest import GUIDE, Start, Up
+
+TALLY = Path(sys.prefix) / "peers" / "tally"
 
 
 def free_port() -> int:

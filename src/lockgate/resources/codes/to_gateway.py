@@ -212,8 +212,8 @@ NO_LISTENER = Code(
     fix="add a server for the port to a Gateway that selects these Pods, or lead the Ingress to a port that has one",
     what="An Ingress leads to a port of Istio's ingress gateway for which no Gateway has a server: its selector is for "
     "other Pods, or its servers are for other ports.",
-    why="Envoy listens only where a Gateway says so. The connection is refused and the load balancer answers 502, while "
-    "its targets stay healthy: the health check asks another port, which Istio's agent answers.",
+    why="Envoy listens only where a Gateway says so. The connection is refused and the load balancer answers 502. Its "
+    "targets may stay healthy all the same: Istio's agent answers the health check on a port of its own.",
     example=_manifests(_gateway(_HTTP), _ingress(443, {"backend-protocol": "HTTPS", **_HEALTH})),
     instead=_manifests(_gateway(_HTTP), _ingress(80, _HEALTH)),
 )
