@@ -21,8 +21,9 @@ from lockgate.deploy.cluster import Cluster, Refused
 from lockgate.deploy.planning import edges
 from lockgate.deploy.planning.certificates import LIVE, choose
 from lockgate.deploy.planning.intent import Intent, intend, labelled
-from lockgate.deploy.planning.objects import merged
+from lockgate.deploy.planning.objects import merged, pruned
 from lockgate.deploy.planning.seen import (
+    OWNER_LABEL,
     SHIFT_MANAGER,
     Acm,
     DryRun,
@@ -36,7 +37,7 @@ from lockgate.deploy.stacks import stacks
 from lockgate.dns.model import Alias, Zone
 from lockgate.edge.manifests import Manifests
 from lockgate.edge.options import Options
-from lockgate.edge.supply.hosts import zone_of
+from lockgate.edge.supply.hosts import hosts_of, zone_of
 from lockgate.loadbalancer.discovered import Discovered
 from lockgate.loadbalancer.quotas import LOAD_BALANCERS, NETWORK_LOAD_BALANCERS, TARGET_GROUPS
 from lockgate.resources import cert_manager, core, eks, istio, networking, workloads
@@ -106,12 +107,15 @@ class Observer:
             self._described(place),
             self._limits(),
         )
+        zones = (*zones, *await self._former_zones(intent.name, resources, zones, zone_names))
         seen = Seen(described, served, resources, raw, zones, certificates, limits=limits)
         seen, dry_runs = await asyncio.gather(self._identities(intent, seen), self._dry_runs(intent, seen))
         seen = replace(seen, dry_runs=dry_runs)
         arns = {each.reference: each.arn for each in self._chosen(intent, seen) if each.found}
         overlay = edges.overlaid(intent, seen, arns)
-        groups = await stacks(self._account, overlay, intent.keys, described, self._unread)
+        gone = frozenset(pruned(intent, seen))
+        leaving = [each for each in resources if each.key in gone]
+        groups = await stacks(self._account, overlay, intent.keys, leaving, described, self._unread)
         seen = await self._balancers(replace(seen, groups=groups))
         return intent, replace(seen, unread=tuple(self._unread))
 
@@ -271,6 +275,16 @@ class Observer:
         used = {(each.name, each.zone_id) for each in intent.planned.supply.zones}
         wanted = [(name, id_) for name, id_ in names if {(name, id_), (name, None)} & used]
         return tuple(await asyncio.gather(*(read_zone(self._account, id_, name) for name, id_ in wanted)))
+
+    async def _former_zones(
+        self, edge: str, resources: Sequence[Resource], there: Sequence[Zone], names: Sequence[tuple[str, str]]
+    ) -> tuple[Zone, ...]:
+        """Those of hosts that objects of this edge have, and its manifests no longer: their records are deleted."""
+        ids, read = dict(reversed(names)), {each.name.rstrip(".") for each in there}
+        ours = (each for each in resources if each.metadata.labels.get(OWNER_LABEL) == edge)
+        named = (zone_of(host.removeprefix("*."), ids) for each in ours for host in hosts_of(each))
+        left = dict.fromkeys(each for each in named if each and each not in read)
+        return tuple(await asyncio.gather(*(read_zone(self._account, ids[each], each) for each in left)))
 
     async def _certificates(self) -> tuple[Acm, ...]:
         listed = await self._account.list(

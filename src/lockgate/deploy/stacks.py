@@ -25,7 +25,7 @@ from lockgate.ingress.build import build
 from lockgate.ingress.changes import addons, changes
 from lockgate.ingress.existing import Existing
 from lockgate.ingress.flags import controller
-from lockgate.ingress.group import Owned, assemble, ownership
+from lockgate.ingress.group import Owned, assemble, groups_held, ownership
 from lockgate.ingress.manifests import DEFAULTS
 from lockgate.ingress.references import Lookup, lookups, service_lookups
 from lockgate.ingress.refusal import Refused as NotBuilt
@@ -34,22 +34,30 @@ from lockgate.ingress.services.ownership import has_resources, is_ours
 from lockgate.ingress.stack import GroupId, ServiceId, Stack, StackId
 from lockgate.loadbalancer.elbv2 import UnknownShape
 from lockgate.resources import core, networking, workloads
-from lockgate.resources.model import ObjectKey
+from lockgate.resources.model import ObjectKey, Resource
 
 _LOOKUPS: Final = {
     Lookup.VPC: "ec2:DescribeVpcs",
     Lookup.TRUST_STORES: "elasticloadbalancing:DescribeTrustStores",
     Lookup.WEB_ACLS: "wafv2:ListWebACLs",
 }
+_DELETED: Final = {"deletion_timestamp": "1970-01-01T00:00:00Z"}  # any time: the controller asks only whether it is set
 
 
 async def stacks(
-    account: Account, overlay: Objects, written: Collection[ObjectKey], place: Place, unread: list[Unread]
+    account: Account,
+    overlay: Objects,
+    written: Collection[ObjectKey],
+    pruned: Iterable[Resource],
+    place: Place,
+    unread: list[Unread],
 ) -> tuple[GroupSeen, ...]:
     """The groups that an Ingress of the manifests is in, and the manifests' Services with a load balancer.
 
-    `written` are the manifests' objects. What may not be read is added to `unread`.
+    `written` are the manifests' objects. `pruned` are objects that `apply` deletes: the controller deletes what it made
+    for them. What may not be read is added to `unread`.
     """
+    leaving = [each.model_copy(update={"metadata": each.metadata.model_copy(update=_DELETED)}) for each in pruned]
     settings = controller(overlay.all(workloads.Deployment), DEFAULTS).settings
     if place.cluster and settings.cluster_name == DEFAULTS.cluster_name:
         settings = replace(settings, cluster_name=place.cluster)
@@ -61,11 +69,17 @@ async def stacks(
         match ownership(ingress, cache.objects, settings):
             case Owned(group):
                 groups.setdefault(group, []).append(ingress)
-    ours = [each for each in sorted(groups.items()) if any(member.key in written for member in each[1])]
+    for each in leaving:
+        if isinstance(each, networking.Ingress):
+            for group in groups_held(each):
+                groups.setdefault(group, []).append(each)
+    touched = {*written, *(each.key for each in leaving)}
+    ours = [each for each in sorted(groups.items()) if any(member.key in touched for member in each[1])]
     services = [
         each
-        for each in overlay.all(core.Service)
-        if each.key in written and (is_ours(each, settings) or has_resources(each))
+        for each in (*overlay.all(core.Service), *leaving)
+        if isinstance(each, core.Service)
+        if each.key in touched and (is_ours(each, settings) or has_resources(each))
     ]
     if not (ours or services):
         return ()
@@ -100,7 +114,7 @@ class _Reader:
         wanted = service_lookups(service, existing.summary)
         account = await self._reader.choices(wanted, existing)
         services = self._site.cluster.objects.services
-        named = services[service.namespace, service.name]
+        named = services.get((service.namespace, service.name), service)
         return await self._compared(
             id_, lambda: build_service(named, account, self._site.settings, services), wanted, existing
         )

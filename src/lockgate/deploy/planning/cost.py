@@ -10,7 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from lockgate.deploy.planning.seen import GroupSeen
+from lockgate.ingress.changes.load_balancers import DeleteLoadBalancer
 from lockgate.ingress.stack import Stack
+from lockgate.loadbalancer.network import AnyLoadBalancer
 
 AS_OF: Final = "2026"
 _HOURS: Final = 730
@@ -34,13 +37,8 @@ class Cost:
 def costs(stacks: Iterable[Stack], new_zones: Iterable[str]) -> Iterator[Cost]:
     for stack in stacks:
         for balancer in (stack.load_balancer, stack.network):
-            if balancer is None:
-                continue
-            yield Cost(f"load balancer {balancer.name}", _HOURS * _LOAD_BALANCER, f"{_HOURS} h × ${_LOAD_BALANCER}")
-            if balancer.scheme == "internet-facing" and (zones := len(balancer.subnets)):
-                yield Cost(
-                    f"{zones} public IPv4 addresses", zones * _HOURS * _ADDRESS, f"one per zone × ${_ADDRESS} an hour"
-                )
+            if balancer is not None:
+                yield from _balancer(balancer)
         if units := stack.capacity_units or 0:
             price = _CAPACITY_UNIT if stack.load_balancer is not None else _NETWORK_UNIT
             yield Cost(f"{units} reserved capacity units", _HOURS * units * price, f"{units} × ${price} an hour")
@@ -48,3 +46,18 @@ def costs(stacks: Iterable[Stack], new_zones: Iterable[str]) -> Iterator[Cost]:
             yield Cost("web ACL", _WEB_ACL, f"${_WEB_ACL:.2f}, plus $1 a rule")
     for zone in new_zones:
         yield Cost(f"hosted zone {zone.rstrip('.')}", _ZONE, f"${_ZONE:.2f} each for the first 25")
+
+
+def saved(groups: Iterable[GroupSeen]) -> Iterator[Cost]:
+    """What load balancers cost that the controller deletes."""
+    for group in groups:
+        deleted = {each.arn for each in group.changes if isinstance(each, DeleteLoadBalancer)}
+        for balancer in group.existing.load_balancers:
+            if balancer.arn in deleted:
+                yield from _balancer(balancer)
+
+
+def _balancer(balancer: AnyLoadBalancer) -> Iterator[Cost]:
+    yield Cost(f"load balancer {balancer.name}", _HOURS * _LOAD_BALANCER, f"{_HOURS} h × ${_LOAD_BALANCER}")
+    if balancer.scheme == "internet-facing" and (zones := len(balancer.subnets)):
+        yield Cost(f"{zones} public IPv4 addresses", zones * _HOURS * _ADDRESS, f"one per zone × ${_ADDRESS} an hour")

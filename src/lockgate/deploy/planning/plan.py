@@ -80,6 +80,8 @@ class Plan:
     problems: tuple[Problem, ...]
     misfits: tuple[str, ...]
     costs: tuple[cost.Cost, ...]
+    saved: tuple[cost.Cost, ...]
+    """What is deleted costs no more."""
     quotas: tuple[limits.Quota, ...]
     needs: iam.Needs
     edge: Edge
@@ -214,6 +216,7 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
         found,
         tuple(versions.misfits(there, seen.place.version)),
         tuple(cost.costs(stacks, new_zones)),
+        tuple(cost.saved(seen.groups)),
         quotas,
         _needs(intent, seen, choices, new_zones, wishes),
         after,

@@ -64,6 +64,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "cost": {
             "dollarsAMonth": round(sum(each.dollars for each in plan.costs), 2),
             "items": [asdict(each) for each in plan.costs],
+            "saved": [asdict(each) for each in plan.saved],
         },
         "quotas": [{**asdict(each), "near": each.near} for each in plan.quotas],
         "releases": [asdict(each) for each in plan.releases],

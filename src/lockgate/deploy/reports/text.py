@@ -170,6 +170,8 @@ def _cost(plan: Plan) -> Iterator[str]:
     if plan.costs:
         total = sum(each.dollars for each in plan.costs)
         yield f"${total:>7.2f} a month in total, without traffic: list prices of us-east-1, {cost.AS_OF}"
+    for each in plan.saved:
+        yield f"-${each.dollars:>6.2f} a month  {each.what}, deleted ({each.why})"
 
 
 def markdown(plan: Plan) -> str:
