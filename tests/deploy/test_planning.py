@@ -10,14 +10,19 @@ import pytest
 
 from lockgate.deploy.planning import cost, iam, limits, versions
 from lockgate.deploy.planning.certificates import Choice, choose
+from lockgate.deploy.planning.deletions import deletions
 from lockgate.deploy.planning.objects import FieldChange, field_changes, merged, owner_of, rank, shown
 from lockgate.deploy.planning.seen import Acm
 from lockgate.deploy.planning.steps import Inputs, State, minutes, steps
+from lockgate.dns.model import Records, RecordSet, Zone
+from lockgate.dns.plan import plan as plan_records
+from lockgate.edge.objects import Objects
 from lockgate.ingress.stack import GroupId, ServiceId, Stack
 from lockgate.loadbalancer import quotas
 from lockgate.loadbalancer.model import Forward, LoadBalancer
 from lockgate.loadbalancer.network import NetworkListener, NetworkLoadBalancer
-from lockgate.resources.model import ObjectKey
+from lockgate.resources import core, istio
+from lockgate.resources.model import ObjectKey, Resource
 from lockgate.resources.workloads import Deployment
 
 NAMES = ("shop.example", "*.shop.example")
@@ -250,3 +255,48 @@ def test_dates_of_certificates_decide_the_verdict() -> None:
     now = datetime(2026, 11, 29, tzinfo=UTC)
     verdicts = [_expiring("a", f"2026-{date}T00:00:00Z", now, "ready").verdict for date in ("11-01", "12-05", "12-31")]
     assert [each.value for each in verdicts] == ["drift", "warning", "fine"]
+
+
+PORT = {"number": 80, "name": "http", "protocol": "HTTP"}
+GATEWAY = istio.Gateway.model_validate(
+    {
+        "metadata": {"name": "edge", "namespace": "shop"},
+        "spec": {"selector": {"istio": "edge"}, "servers": [{"port": PORT, "hosts": ["shop.example"]}]},
+    }
+)
+ROUTES = istio.VirtualService.model_validate(
+    {
+        "metadata": {"name": "shop", "namespace": "shop"},
+        "spec": {"hosts": ["shop.example"], "gateways": ["edge"]},
+    }
+)
+
+
+def serving(name: str, selector: str, **more: Any) -> core.Service:
+    metadata = {"name": name, "namespace": "shop", **more}
+    return core.Service.model_validate({"metadata": metadata, "spec": {"selector": {"istio": selector}}})
+
+
+@pytest.mark.parametrize(
+    ("asked", "objects", "reason"),
+    [
+        ("ingress/shop/web", [], "Ingress shop/web is gone"),
+        ("crd/shop/web", [], "crd shop/web is gone"),
+        ("gateway/shop/edge", [GATEWAY, serving("a", "other")], "no Service selects the Pods of Gateway shop/edge"),
+        (
+            "virtualservice/shop/shop",
+            [GATEWAY, ROUTES, serving("a", "edge")],
+            "no load balancer leads to Service shop/a, which Gateway shop/edge uses",
+        ),
+        ("virtualservice/shop/shop", [ROUTES], "no Gateway of VirtualService shop/shop is there"),
+        ("service/shop/a", [serving("a", "edge")], "Service shop/a no longer names it"),
+    ],
+)
+def test_each_deleted_record_has_a_reason(asked: str, objects: list[Resource], reason: str) -> None:
+    text = Records(300, (f'"heritage=external-dns,external-dns/owner=me,external-dns/resource={asked}"',))
+    address = RecordSet("shop.example.", "A", Records(300, ("192.0.2.1",)))
+    zone = Zone("Z1", "example.", (address, RecordSet("a-shop.example.", "TXT", text)))
+    gone = plan_records((), [zone], "me")
+    assert deletions(gone, Objects(objects)) == {address.key: reason}
+    (step,) = steps(Inputs([], [], records=[("example.", "Z1", gone.changes["Z1"][0])]))
+    assert step.title == "delete the records of shop.example in example"

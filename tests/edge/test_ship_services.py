@@ -93,8 +93,8 @@ def without_load_balancers(empty: Up, folder: Path) -> None:
         assert {"DeleteLoadBalancer", "DeleteTargetGroup", "DeleteSecurityGroup"} <= made
     assert [each["what"].partition(" ")[0] for each in plan["cost"]["saved"]].count("load") == 2
     assert plan["cost"]["dollarsAMonth"] == 0
-    deleted = {(each["name"], each["type"]) for each in plan["records"] if each["action"] == "DELETE"}
-    assert {("shop.example.", "A"), ("shop.example.", "AAAA")} <= deleted
+    deleted = {(each["name"], each["type"], each["reason"]) for each in plan["records"] if each["action"] == "DELETE"}
+    assert {("shop.example.", kind, "Service default/front is gone") for kind in ("A", "AAAA")} <= deleted
     by_hand_and_before = {"elasticloadbalancing:ModifyListener", "acm:RequestCertificate"}
     assert uncovered(empty, plan["iam"]["apply"]) <= by_hand_and_before
     (writing,) = [each for each in plan["iam"]["apply"]["Statement"] if each["Sid"] == "WriteRecords"]

@@ -116,10 +116,9 @@ class _Registry:
         text = self._text(zone, record_set)
         if text is None or not isinstance(text.data, Records):
             return None
-        fields: dict[str, str] = dict(re.findall(r"external-dns/(\w+)=([^,\"]*)", text.data.values[0]))
-        if "heritage=external-dns" not in text.data.values[0] or fields.get("owner") != self._owner:
+        if "heritage=external-dns" not in text.data.values[0] or _fields(text).get("owner") != self._owner:
             return None
-        return fields.get("resource", "")
+        return resource_of(text)
 
     def creation(self, zone: Zone, record_set: RecordSet, resource: str) -> tuple[Change, ...]:
         return (Change("CREATE", record_set), Change("UPSERT", self._made(zone, record_set, resource)))
@@ -144,6 +143,16 @@ class _Registry:
             record_set.policy,
             record_set.set_identifier,
         )
+
+
+def resource_of(text: RecordSet) -> str:
+    """The ``kind/namespace/name`` in the TXT record of a record set, else ""."""
+    return _fields(text).get("resource", "")
+
+
+def _fields(text: RecordSet) -> dict[str, str]:
+    assert isinstance(text.data, Records), "an alias has no text"
+    return dict(re.findall(r"external-dns/(\w+)=([^,\"]*)", text.data.values[0]))
 
 
 def ownership_name(record_set: RecordSet, zone: Zone) -> str:

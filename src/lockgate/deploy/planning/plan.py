@@ -11,6 +11,7 @@ from lockgate.check.findings import Finding
 from lockgate.check.outcome import outcome
 from lockgate.deploy.planning import cost, edges, iam, limits, problems, releases, versions
 from lockgate.deploy.planning.certificates import Choice, choose
+from lockgate.deploy.planning.deletions import RecordKey, deletions
 from lockgate.deploy.planning.granting import granting
 from lockgate.deploy.planning.intent import Intent
 from lockgate.deploy.planning.objects import Action, ObjectChange, object_changes
@@ -75,6 +76,8 @@ class Plan:
     objects: tuple[ObjectChange, ...]
     choices: tuple[Choice, ...]
     records: RecordPlan
+    deletions: Mapping[RecordKey, str]
+    """Why each record that is deleted is."""
     requests: Difference
     findings: tuple[Finding, ...]
     problems: tuple[Problem, ...]
@@ -126,7 +129,8 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
     wanted = frozenset(_needed(intent))
     new_zones = [each.name.rstrip(".") for each in edges.missing_zones(intent, seen)]
     zones = [*seen.zones, *edges.missing_zones(intent, seen)]
-    records = edges.records(_published(overlay, after), zones, intent.name)
+    published = edges.with_statuses(overlay, after, after.load_balancers)
+    records = edges.records(published, zones, intent.name)
     locate = intent.planned.manifests.positions()
     findings = outcome(after, intent.planned.manifests).findings
     gateways = [
@@ -161,7 +165,7 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
             if change.record_set.type == "A"
         )
         balancers = frozenset(each.dns_name.lower() for each in seen.balancers.all)
-        moved = record_shift(endpoints(_published(overlay, after)), hosts, zones, balancers)
+        moved = record_shift(endpoints(published), hosts, zones, balancers)
     stacks = [group.stack for group in seen.groups if group.stack is not None]
     names = [each.name for each in seen.balancers.all]
     quotas = tuple(limits.used(stacks, names, seen.counts, seen.limits))
@@ -211,6 +215,7 @@ def decide(intent: Intent, seen: Seen, wishes: Wishes) -> Plan:
         objects,
         choices,
         records,
+        deletions(records, published),
         difference(before, after),
         tuple(counted),
         found,
@@ -360,10 +365,6 @@ def _replaced(intent: Intent, seen: Seen, after: Edge) -> list[ObjectKey]:
 def _are_known(after: Edge, seen: Seen) -> bool:
     names = {each.dns_name for each in seen.balancers.all}
     return all(each.dns_name in names for each in after.load_balancers)
-
-
-def _published(overlay: Objects, after: Edge) -> Objects:
-    return edges.with_statuses(overlay, after, after.load_balancers)
 
 
 def _is_member(key: ObjectKey, after: Edge) -> bool:

@@ -378,10 +378,15 @@ def _records(given: Inputs, after: Sequence[str]) -> Iterator[Step]:
     for name, zone, changes in given.records:
         if not changes:
             continue
-        hosts = dict.fromkeys(each.record_set.name.rstrip(".") for each in changes if each.record_set.type != "TXT")
+        verbs: dict[str, dict[str, None]] = {}
+        for each in changes:
+            if each.record_set.type != "TXT":
+                verb = "delete" if each.action == "DELETE" else "write"
+                verbs.setdefault(verb, {})[each.record_set.name.rstrip(".")] = None
+        done = " and ".join(f"{verb} the records of {', '.join(hosts)}" for verb, hosts in verbs.items())
         yield Step(
             f"records {name}",
-            f"write the records of {', '.join(hosts)} in {name.rstrip('.')}",
+            f"{done} in {name.rstrip('.')}",
             WriteRecords(zone, changes),
             tuple(after),
             minutes=(0.2, 1),

@@ -46,6 +46,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
                 "name": change.record_set.name,
                 "type": change.record_set.type,
                 "data": asdict(change.record_set.data),
+                "reason": plan.deletions.get(change.record_set.key, ""),
             }
             for zone, groups in plan.records.changes.items()
             for group in groups

@@ -146,7 +146,9 @@ def _records(plan: Plan, style: Style) -> Iterator[str]:
                 record = change.record_set
                 if record.type != "TXT":
                     mark, role = marks[change.action]
-                    yield style(f"{mark} {record.name.rstrip('.')} {record.type} → {_data(record, known)}", role)
+                    why = f": {plan.deletions[record.key]}" if change.action == "DELETE" else ""
+                    text = f"{mark} {record.name.rstrip('.')} {record.type} → {_data(record, known)}{why}"
+                    yield style(text, role)
 
 
 def _data(record: RecordSet, known: set[str]) -> str:
