@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,17 +73,50 @@ def test_the_arn_is_written_and_a_role_replaces_the_key_and_helm_installs(
     edge.stop()
 
 
+EXTRA = """\
+apiVersion: v1
+kind: Service
+metadata: {name: extra, namespace: shop, labels: {tier: front}}
+spec:
+  selector: {app: web}
+  ports:
+    - {name: http, port: 3000}
+    - {name: admin, port: 3001}
+"""
+
+
 def adopted(edge: Up, k8s: Path, options: tuple[str, ...]) -> None:
-    """What others made is not touched before it is taken over; the load balancer stays."""
+    """What others made is not touched before it is taken over; the load balancer stays. What kubectl has applied leaves
+    with the manifest, what others have set does not."""
+    extra = k8s / "60-extra.yaml"
+    extra.write_text(EXTRA)
+    edge.exec("kubectl", "apply", "-f", str(extra), "-f", str(k8s / "30-load-balancer.yaml"))
+    edge.exec("kubectl", "annotate", "service", "-n", "shop", "extra", "note=theirs")
+    extra.write_text(EXTRA.replace(", labels: {tier: front}", ""))
     balancer = edge.exec("aws", "elbv2", "describe-load-balancers", "--query", "LoadBalancers[].LoadBalancerArn")
     edge.exec("kubectl", "label", "ingress", "-n", "istio-system", "edge", "lockgate.dev/edge-")
     refused = planned(edge, k8s, *options, check=1)
     assert [each["fix"] for each in refused["problems"]] == [
         "take it over with `lockgate adopt`, or remove it from the manifests"
-    ]
+    ] * 2
     assert "made it" in ship(edge, "apply", k8s, "--yes", *options, check=1).stderr
     assert refused["requests"]["equal"]
-    ship(edge, "adopt", k8s, "--yes", *options[1:])
+    said = ship(edge, "adopt", k8s, "--yes", *options[1:]).stdout
+    assert '- metadata.labels.tier: "front"' in said
+    assert said.count("- metadata.annotations.kubectl.kubernetes.io/last-applied-configuration") == 2
+    assert service(edge)["metadata"]["annotations"] == {"note": "theirs"}
+    assert service(edge)["metadata"]["labels"] == {"lockgate.dev/edge": "options"}
+    assert len(service(edge)["spec"]["ports"]) == 2
+    extra.write_text(extra.read_text().replace("    - {name: admin, port: 3001}\n", ""))
+    ship(edge, "apply", k8s, "--yes", "--no-verify", *options)
+    assert [each["name"] for each in service(edge)["spec"]["ports"]] == ["http"]
+    assert '"service": "shop/web:3000"' in edge.curl("https://towpath.example/")
     assert not planned(edge, k8s, *options, check=0)["changes"]
     named = edge.exec("aws", "elbv2", "describe-load-balancers", "--query", "LoadBalancers[].LoadBalancerArn")
     assert named == balancer
+
+
+def service(edge: Up) -> dict[str, Any]:
+    found = json.loads(edge.exec("kubectl", "get", "service", "-n", "shop", "extra", "-o", "json"))
+    assert isinstance(found, dict)
+    return found

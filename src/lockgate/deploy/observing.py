@@ -19,6 +19,7 @@ from lockgate.deploy import identities
 from lockgate.deploy.account import Account, Denied, Failed, NoAccount, is_denied
 from lockgate.deploy.cluster import Cluster, Refused
 from lockgate.deploy.planning import edges
+from lockgate.deploy.planning.adopting import handed_over
 from lockgate.deploy.planning.certificates import LIVE, choose
 from lockgate.deploy.planning.intent import Intent, intend, labelled
 from lockgate.deploy.planning.objects import merged, pruned
@@ -78,10 +79,19 @@ class Observer:
     """Reads for one edge. `place` and `zones` are read first, because the manifests' placeholders need them."""
 
     def __init__(
-        self, cluster: Cluster, account: Account, manifests: Manifests, options: Options, *, identity: str = ""
+        self,
+        cluster: Cluster,
+        account: Account,
+        manifests: Manifests,
+        options: Options,
+        *,
+        identity: str = "",
+        adopt: bool = False,
     ) -> None:
-        """With `identity`, a value of `--identity`, the roles of service accounts are read, too."""
+        """With `identity`, a value of `--identity`, the roles of service accounts are read, too. With `adopt`, dry runs
+        are as after the handover of kubectl's fields."""
         self._identity = identity
+        self._adopt = adopt
         self._cluster = cluster
         self._account = account
         self._manifests = manifests
@@ -250,14 +260,18 @@ class Observer:
             kind = manifest["kind"]
             return DryRun(None, f"the cluster does not serve {kind} of {manifest['apiVersion']}: its CRD is missing")
         try:
-            return DryRun(await self._cluster.apply(manifest, plural, dry_run=True))
+            return DryRun(self._adopted(await self._cluster.apply(manifest, plural, dry_run=True)))
         except Refused as error:
             if error.code == 403 and error.reason == "Forbidden" and "admission webhook" not in error.message:
                 return DryRun(merged(before, manifest) if before else None, local=True)
             if error.conflicts:
                 forced = await self._cluster.apply(manifest, plural, dry_run=True, force=True)
-                return DryRun(forced, conflicts=tuple(each for each in error.conflicts if each[1] != SHIFT_MANAGER))
+                conflicts = tuple(each for each in error.conflicts if each[1] != SHIFT_MANAGER)
+                return DryRun(self._adopted(forced), conflicts=conflicts)
             return DryRun(None, error.message)
+
+    def _adopted(self, result: JsonObject) -> JsonObject:
+        return handed_over(result) if self._adopt else result
 
     # --- the account -------------------------------------------------------------------------------------------------
 

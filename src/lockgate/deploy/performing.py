@@ -18,6 +18,7 @@ from lockgate.deploy import helm, identities
 from lockgate.deploy.account import Account, is_denied
 from lockgate.deploy.cluster import Cluster, Refused
 from lockgate.deploy.observing import plural_of, version_of
+from lockgate.deploy.planning.adopting import handover
 from lockgate.deploy.planning.certificates import Choice
 from lockgate.deploy.planning.objects import ObjectChange
 from lockgate.deploy.planning.plan import Plan, Wishes, is_ready
@@ -272,13 +273,17 @@ class Performer:
         end = asyncio.get_running_loop().time() + _SETTLE
         while True:
             try:
+                if self._wishes.adopt:
+                    await self._take_over(manifest, plural)
                 done = await self._cluster.apply(manifest, plural, force=force)
             except Refused as error:
                 if not force and error.conflicts and {each for _, each in error.conflicts} == {SHIFT_MANAGER}:
                     force = True
                     continue
-                # The webhook of a controller that has just been installed does not answer at once.
-                if not _is_starting(error) or asyncio.get_running_loop().time() > end:
+                # The webhook of a controller that has just been installed does not answer at once. Another client may
+                # change an object while it is taken over.
+                changed = self._wishes.adopt and error.code == 409 and not error.conflicts
+                if not (changed or _is_starting(error)) or asyncio.get_running_loop().time() > end:
                     raise
                 await asyncio.sleep(1.0)
             else:
@@ -287,6 +292,13 @@ class Performer:
             bare = {key: manifest[key] for key in ("apiVersion", "kind")}
             names = {key: value for key, value in manifest["metadata"].items() if key in ("name", "namespace")}
             await self._cluster.apply({**bare, "metadata": names}, plural, manager=SHIFT_MANAGER)
+
+    async def _take_over(self, manifest: JsonObject, plural: str) -> None:
+        metadata = manifest["metadata"]
+        at = manifest["apiVersion"], plural, metadata["name"], metadata.get("namespace", "")
+        raw = await self._cluster.get(*at)
+        if raw is not None and (patch := handover(raw)) is not None:
+            await self._cluster.patch(*at, patch)
 
     async def _delete(self, key: ObjectKey) -> None:
         plural, version = plural_of(key, self._plan.seen.served), version_of(key, self._plan.seen.served)

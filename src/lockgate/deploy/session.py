@@ -33,7 +33,8 @@ class Session:
     wishes: Wishes
 
     async def plan(self) -> Plan:
-        observer = Observer(self.cluster, self.account, self.manifests, self.options, identity=self.wishes.identity)
+        given, wishes = (self.cluster, self.account, self.manifests, self.options), self.wishes
+        observer = Observer(*given, identity=wishes.identity, adopt=wishes.adopt)
         intent, seen = await observer.observe()
         return decide(intent, seen, self.wishes)
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
 
+from lockgate.deploy.planning.adopting import LAST_APPLIED
 from lockgate.deploy.planning.intent import CERTIFICATES, Intent, labelled
 from lockgate.deploy.planning.seen import MANAGER, OWNER_LABEL, SHIFT_MANAGER, DryRun, Seen, managers
 from lockgate.resources.faults import Origin
@@ -143,7 +144,7 @@ def owner_of(raw: JsonObject, edge: str) -> str:
 
 def field_changes(before: JsonObject, after: JsonObject, *, secret: bool = False) -> Iterator[FieldChange]:
     for change in _changes((), before, after):
-        if secret and change.path[:1] in (("data",), ("stringData",)):
+        if secret and (change.path[0] in ("data", "stringData") or change.path[-1] == LAST_APPLIED):
             yield FieldChange(change.path, _hashed(change.before), _hashed(change.after))
         else:
             yield change
