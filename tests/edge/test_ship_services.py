@@ -82,29 +82,7 @@ def empty(up: Start, folder: Path) -> Up:
     return up(folder, "--empty", name="nlb").ready()
 
 
-def without_load_balancers(empty: Up, folder: Path) -> None:
-    """Both load balancers are deleted with the Ingress and the Service that asked for them, and so are the records."""
-    rest = [each for each in MANIFESTS.split("---") if "kind: Ingress\n" not in each and "kind: Service\n" not in each]
-    (folder / "edge.yaml").write_text("---".join(rest))
-    plan = planned(empty, folder, check=2)
-    for group in ("default/front", "default/empty"):
-        (changes,) = [each["changes"] for each in plan["loadBalancers"] if each["group"] == group]
-        made = {each["change"] for each in changes}
-        assert {"DeleteLoadBalancer", "DeleteTargetGroup", "DeleteSecurityGroup"} <= made
-    assert [each["what"].partition(" ")[0] for each in plan["cost"]["saved"]].count("load") == 2
-    assert plan["cost"]["dollarsAMonth"] == 0
-    deleted = {(each["name"], each["type"], each["reason"]) for each in plan["records"] if each["action"] == "DELETE"}
-    assert {("shop.example.", kind, "Service default/front is gone") for kind in ("A", "AAAA")} <= deleted
-    by_hand_and_before = {"elasticloadbalancing:ModifyListener", "acm:RequestCertificate"}
-    assert uncovered(empty, plan["iam"]["apply"]) <= by_hand_and_before
-    (writing,) = [each for each in plan["iam"]["apply"]["Statement"] if each["Sid"] == "WriteRecords"]
-    zones = {each["zone"] for each in plan["records"]}
-    assert {each.rpartition("/")[2] for each in writing["Resource"]} == zones
-    assert " $ 16.43" not in (text := ship(empty, "plan", folder, check=2).stdout)
-    assert text.count("-$ 16.43 a month  load balancer k8s-") == 2
-
-
-def test_from_nothing_and_back(empty: Up, folder: Path, tmp_path: Path) -> None:
+def test_from_nothing_and_back(empty: Up, folder: Path) -> None:
     plan = planned(empty, folder, check=2)
     by_group = {each["group"]: [change["summary"] for change in each["changes"]] for each in plan["loadBalancers"]}
     assert any(each.startswith("create internet-facing network load balancer") for each in by_group["default/front"])
@@ -138,7 +116,6 @@ def test_from_nothing_and_back(empty: Up, folder: Path, tmp_path: Path) -> None:
     drifted = json.loads(ship(empty, "verify", folder, "--no-probe", "--output", "json", check=1).stdout)
     assert [each["name"] for each in drifted if each["verdict"] == "drift"] == [name]
 
-    without_load_balancers(empty, tmp_path)
     policies = planned(empty, folder)["iam"]["destroy"]
     ship(empty, "destroy", folder, "--yes")
     assert json.loads(empty.exec("aws", "elbv2", "describe-load-balancers"))["LoadBalancers"] == []
@@ -149,3 +126,29 @@ def test_from_nothing_and_back(empty: Up, folder: Path, tmp_path: Path) -> None:
     by_hand = {"elasticloadbalancing:ModifyListener"}
     called = {name.replace("elbv2:", "elasticloadbalancing:") for name in calls(empty) if "kubernetes:" not in name}
     assert called - by_hand - {"sts:GetCallerIdentity"} <= allowed
+
+
+def test_what_leaves_the_manifests_takes_its_load_balancer_along(empty: Up, folder: Path, tmp_path: Path) -> None:
+    ship(empty, "apply", folder, "--yes", "--no-verify")
+    rest = [each for each in MANIFESTS.split("---") if "kind: Ingress\n" not in each and "kind: Service\n" not in each]
+    (tmp_path / "edge.yaml").write_text("---".join(rest))
+    plan = planned(empty, tmp_path, check=2)
+    for group in ("default/front", "default/empty"):
+        (changes,) = [each["changes"] for each in plan["loadBalancers"] if each["group"] == group]
+        made = {each["change"] for each in changes}
+        assert {"DeleteLoadBalancer", "DeleteTargetGroup", "DeleteSecurityGroup"} <= made
+    assert [each["what"].partition(" ")[0] for each in plan["cost"]["saved"]].count("load") == 2
+    assert plan["cost"]["dollarsAMonth"] == 0
+    deleted = {(each["name"], each["type"], each["reason"]) for each in plan["records"] if each["action"] == "DELETE"}
+    assert {("shop.example.", kind, "Service default/front is gone") for kind in ("A", "AAAA")} <= deleted
+    by_hand_and_before = {"elasticloadbalancing:ModifyListener", "acm:RequestCertificate"}
+    assert uncovered(empty, plan["iam"]["destroy"]) <= by_hand_and_before
+    (writing,) = [each for each in plan["iam"]["apply"]["Statement"] if each["Sid"] == "WriteRecords"]
+    zones = {each["zone"] for each in plan["records"]}
+    assert {each.rpartition("/")[2] for each in writing["Resource"]} == zones
+    assert " $ 16.43" not in (text := ship(empty, "plan", tmp_path, check=2).stdout)
+    assert text.count("-$ 16.43 a month  load balancer k8s-") == 2
+    assert "503 from the load balancer" not in text
+    ship(empty, "apply", tmp_path, "--yes", "--no-verify")
+    assert json.loads(empty.exec("aws", "elbv2", "describe-load-balancers"))["LoadBalancers"] == []
+    assert not planned(empty, tmp_path, check=0)["changes"]

@@ -303,7 +303,15 @@ class Performer:
     async def _delete(self, key: ObjectKey) -> None:
         plural, version = plural_of(key, self._plan.seen.served), version_of(key, self._plan.seen.served)
         assert plural is not None, "it was listed"
-        await self._cluster.delete(version, plural, key.name, key.namespace)
+        at = version, plural, key.name, key.namespace
+        await self._cluster.delete(*at)
+
+        async def gone() -> str:
+            """A controller may delete first what it made for the object."""
+            left = await self._cluster.get(*at)
+            return f"held by {', '.join(left['metadata'].get('finalizers') or ())}" if left is not None else ""
+
+        await self._wait(gone, f"{key} to go")
 
     def _with_arns(self, manifest: JsonObject) -> JsonObject:
         from lockgate.deploy.planning.intent import labelled

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from lockgate.deploy.planning.seen import GroupSeen
-from lockgate.ingress.changes.load_balancers import DeleteLoadBalancer
 from lockgate.ingress.stack import Stack
 from lockgate.loadbalancer.network import AnyLoadBalancer
 
@@ -51,10 +50,8 @@ def costs(stacks: Iterable[Stack], new_zones: Iterable[str]) -> Iterator[Cost]:
 def saved(groups: Iterable[GroupSeen]) -> Iterator[Cost]:
     """What load balancers cost that the controller deletes."""
     for group in groups:
-        deleted = {each.arn for each in group.changes if isinstance(each, DeleteLoadBalancer)}
-        for balancer in group.existing.load_balancers:
-            if balancer.arn in deleted:
-                yield from _balancer(balancer)
+        for balancer in group.deleted:
+            yield from _balancer(balancer)
 
 
 def _balancer(balancer: AnyLoadBalancer) -> Iterator[Cost]:

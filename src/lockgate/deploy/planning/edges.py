@@ -79,7 +79,10 @@ def after(intent: Intent, seen: Seen, choices: Sequence[Choice], objects: Object
         replace(each, dns_name=names.get((type(each), each.name), each.dns_name)) for each in made.load_balancers
     )
     ours = {(type(each), each.name) for each in balancers}
-    others = tuple(each for each in seen.balancers.all if (type(each), each.name) not in ours)
+    deleted = {each.arn for group in seen.groups for each in group.deleted}
+    others = tuple(
+        each for each in seen.balancers.all if (type(each), each.name) not in ours and each.arn not in deleted
+    )
     return replace(
         made,
         load_balancers=(*balancers, *others),

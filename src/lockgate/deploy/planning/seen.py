@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from lockgate.dns.model import Zone
 from lockgate.ingress.changes.change import Change
+from lockgate.ingress.changes.load_balancers import DeleteLoadBalancer
 from lockgate.ingress.existing import Existing
 from lockgate.ingress.stack import Stack, StackId
 from lockgate.loadbalancer.discovered import Discovered
+from lockgate.loadbalancer.network import AnyLoadBalancer
 from lockgate.resources.model import JsonObject, ObjectKey, Resource
 
 OWNER_LABEL: Final = "lockgate.dev/edge"
@@ -101,6 +103,12 @@ class GroupSeen:
     changes: tuple[Change, ...] = ()
     refused: str = ""
     reads: tuple[str, ...] = ()
+
+    @property
+    def deleted(self) -> tuple[AnyLoadBalancer, ...]:
+        """The load balancers that the controller will delete."""
+        arns = {each.arn for each in self.changes if isinstance(each, DeleteLoadBalancer)}
+        return tuple(each for each in self.existing.load_balancers if each.arn in arns)
 
 
 @dataclass(frozen=True, slots=True)
