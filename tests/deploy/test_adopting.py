@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import pytest
@@ -73,7 +74,11 @@ ITEM: Final[JsonObject] = {".": {}, "f:n": {}}
 )  # fmt: skip
 def test_only_what_nobody_else_has_goes(theirs: Any, others: Any, spec: JsonObject, left: JsonObject) -> None:
     entries = entry(KUBECTL, "Update", {"f:spec": theirs}), entry("lockgate", "Apply", {"f:spec": others})
-    assert handed_over(obj(*entries, spec=spec))["spec"] == left
+    before = obj(*entries, spec=spec)
+    before["metadata"]["annotations"] = {LAST_APPLIED: json.dumps({"spec": spec})}
+    assert handed_over(before)["spec"] == left
+    before["metadata"]["annotations"] = {LAST_APPLIED: json.dumps({"spec": {}})}  # all are defaults
+    assert handed_over(before)["spec"] == spec
 
 
 def test_the_annotation_of_a_secret_stays_hidden() -> None:

@@ -103,6 +103,7 @@ def adopted(edge: Up, k8s: Path, options: tuple[str, ...]) -> None:
     assert refused["requests"]["equal"]
     said = ship(edge, "adopt", k8s, "--yes", *options[1:]).stdout
     assert '- metadata.labels.tier: "front"' in said
+    assert "- spec" not in said
     assert said.count("- metadata.annotations.kubectl.kubernetes.io/last-applied-configuration") == 2
     assert service(edge)["metadata"]["annotations"] == {"note": "theirs"}
     assert service(edge)["metadata"]["labels"] == {"lockgate.dev/edge": "options"}

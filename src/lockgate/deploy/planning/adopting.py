@@ -42,11 +42,25 @@ def handover(raw: JsonObject) -> list[JsonObject] | None:
 
 
 def handed_over(result: JsonObject) -> JsonObject:
-    """A dry run's result, as it is after `handover`: without the fields that nobody but kubectl's entries has."""
+    """A dry run's result, as it is after `handover`: without what kubectl has applied and nobody else owns. Its entries
+    have the server's defaults, too, which come back."""
     entries: list[JsonObject] = result["metadata"].get("managedFields") or []
     theirs = [each for each in entries if _is_client_side(each)]
-    left: JsonObject = _without(result, _united(theirs), _united([each for each in entries if each not in theirs]))
+    others = [each for each in entries if each not in theirs]
+    left: JsonObject = _without(result, _united(theirs), _united(others), _applied(result))
     return left
+
+
+def _applied(result: JsonObject) -> JsonObject:
+    """The manifest in the annotation of kubectl, and the annotation itself."""
+    text = (result["metadata"].get("annotations") or {}).get(LAST_APPLIED, "")
+    try:
+        applied = json.loads(text)
+        metadata = applied.get("metadata") or {}
+    except (ValueError, AttributeError):  # somebody else has written it
+        return {}
+    annotations = {**(metadata.get("annotations") or {}), LAST_APPLIED: text}
+    return {**applied, "metadata": {**metadata, "annotations": annotations}}
 
 
 def _is_client_side(entry: JsonObject) -> bool:
@@ -75,16 +89,16 @@ def _union(one: _Fields, other: _Fields) -> _Fields:
     return {**one, **other, **both}
 
 
-def _without(value: Any, theirs: _Fields, others: _Fields) -> Any:
-    """A value without the fields of `theirs` that are not in `others`."""
+def _without(value: Any, theirs: _Fields, others: _Fields, applied: Any) -> Any:
+    """A value without the fields of `theirs` that `applied` has, and that are not in `others`."""
     for name, inside in theirs.items():
-        key = _key(value, name)
-        if key is None:
+        key, at = _key(value, name), _key(applied, name)
+        if key is None or at is None:
             continue
         if name not in others and (not inside or "." in inside):
             value = [*value[:key], *value[key + 1 :]] if isinstance(value, list) else _dropped(value, key)
         elif inside:
-            part = _without(value[key], inside, others.get(name, {}))
+            part = _without(value[key], inside, others.get(name, {}), applied[at])
             value = [*value[:key], part, *value[key + 1 :]] if isinstance(value, list) else {**value, key: part}
     return value
 
@@ -102,7 +116,10 @@ def _key(value: Any, name: str) -> Any:
         return None
     wanted = json.loads(text)
     for index, item in enumerate(value):
-        same = wanted.items() <= item.items() if kind == "k" and isinstance(item, dict) else item == wanted
+        if kind == "k" and isinstance(item, dict):  # a key may have a default, as `protocol`
+            same = all(item.get(key, part) == part for key, part in wanted.items())
+        else:
+            same = item == wanted
         if same:
             return index
     return None
