@@ -57,7 +57,8 @@ class Closed:
 class Answered:
     """The gateway generates the response. `flag` is empty if the configuration defines the response.
 
-    A gRPC client gets 200 instead of `status`, with `grpc_status`, and the body as its message.
+    A gRPC client gets a `local` reply as 200 instead of `status`, with `grpc_status`, and the body as its message. The
+    answer to a preflight is none: the CORS filter writes it itself.
     """
 
     status: int
@@ -66,6 +67,7 @@ class Answered:
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     grpc_status: int | None = None
+    local: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +134,9 @@ def decide(
     expire; if None, times are not checked.
     """
     decision = _decide(gateway, request, credentials, now)
-    if isinstance(decision.outcome, Answered) and decision.outcome.grpc_status is None and _is_grpc(request):
-        told = replace(decision.outcome, grpc_status=GRPC_STATUS.get(decision.outcome.status, UNKNOWN))
-        return replace(decision, outcome=told)
+    outcome = decision.outcome
+    if isinstance(outcome, Answered) and outcome.local and outcome.grpc_status is None and _is_grpc(request):
+        return replace(decision, outcome=replace(outcome, grpc_status=GRPC_STATUS.get(outcome.status, UNKNOWN)))
     return decision
 
 
@@ -346,7 +348,7 @@ def _preflight(request: Request, cors: Cors) -> Answered | None:
         "access-control-allow-headers": asked if cors.allow_headers == "*" else cors.allow_headers,
         "access-control-max-age": cors.max_age,
     }
-    return Answered(200, headers=tuple((name, value) for name, value in headers.items() if value))
+    return Answered(200, headers=tuple((name, value) for name, value in headers.items() if value), local=False)
 
 
 def _allows(cors: Cors, origin: str) -> bool:
