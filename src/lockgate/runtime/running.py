@@ -54,6 +54,7 @@ from lockgate.runtime.account import Provisioner, instance_id
 from lockgate.runtime.envoys import ALB, Envoys
 from lockgate.runtime.external_istiod import AGENT_SOCKET, ExternalIstiod
 from lockgate.runtime.identities import PodIdentities
+from lockgate.runtime.keeping import keep_running, restarted
 from lockgate.runtime.labelling import Labelling
 from lockgate.runtime.loader import Loaded, Loader
 from lockgate.runtime.places import Places
@@ -73,7 +74,6 @@ log = logging.getLogger("lockgate.runtime")
 _KEYS_AHEAD = 4  # more are created when they are needed
 _NODE_ADDRESS = "172.31.0.10"
 _NODE = "ip-172-31-0-10"
-_FIRST_RESTART, _LAST_RESTART = 0.5, 30.0  # seconds, after a controller crashed
 
 
 @dataclass
@@ -328,7 +328,7 @@ class RunningEdge:
             "certificate-manager": CertificateManager(
                 self.places.aws_api, authority=self.places.trust.acm, dns_server=dns_server
             ).run,
-            "aws-load-balancer-controller": self._run_load_balancer_controller,
+            "aws-load-balancer-controller": lambda: restarted(self._load_balancer_controller, self._flags_changed),
             "reflector": Reflector(kubernetes).run,
             "pods": lambda: self.envoys.follow(self.places.store),
             "traffic": self.traffic.run,
@@ -341,32 +341,21 @@ class RunningEdge:
         if self.options.collector is not None:
             actors["spans"] = self._spans(self.options.collector).run
         for name, run in actors.items():
-            self._actors.create_task(_keep_running(name, run), name=name)
+            self._actors.create_task(keep_running(name, run), name=name)
 
-    async def _run_load_balancer_controller(self) -> None:
-        """Runs with the flags in the manifests. Changed flags restart it, as a Deployment rollout would."""
+    async def _load_balancer_controller(self) -> None:
+        """Runs with the flags in the manifests."""
         assert self.stacks is not None
-        while True:
-            self._flags_changed.clear()
-            flags = self.stacks.settings
-            actor = AwsLoadBalancerController(
-                self.places.store,
-                self.places.aws,
-                cluster_name=flags.cluster_name,
-                vpc_id=self.vpc_id,
-                settings=flags,
-                metrics=self.controller_metrics,
-            )
-            running = asyncio.ensure_future(actor.run())
-            changed = asyncio.ensure_future(self._flags_changed.wait())
-            try:
-                await asyncio.wait((running, changed), return_when=asyncio.FIRST_COMPLETED)
-                if running.done():
-                    return running.result()
-            finally:
-                running.cancel()
-                changed.cancel()
-                await asyncio.gather(running, changed, return_exceptions=True)
+        flags = self.stacks.settings
+        actor = AwsLoadBalancerController(
+            self.places.store,
+            self.places.aws,
+            cluster_name=flags.cluster_name,
+            vpc_id=self.vpc_id,
+            settings=flags,
+            metrics=self.controller_metrics,
+        )
+        await actor.run()
 
     async def show_load_balancers(self) -> None:
         """Adds load balancers to Istio's metrics, for `lockgate kiali --with-alb`."""
@@ -462,19 +451,3 @@ def _import_shared() -> None:
     import requests  # noqa: F401
 
     preload_aws()
-
-
-async def _keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
-    """A crash of a controller is a bug in Lockgate: it is logged, and the controller restarts without affecting
-    others."""
-    delay = _FIRST_RESTART
-    while True:
-        began = time.monotonic()
-        try:
-            await run()
-        except Exception as error:
-            log.exception("%s failed: %s; starting it again", name, error)
-        else:
-            log.error("%s ended; starting it again", name)
-        delay = _FIRST_RESTART if time.monotonic() - began > _LAST_RESTART else min(delay * 2, _LAST_RESTART)
-        await asyncio.sleep(delay)
