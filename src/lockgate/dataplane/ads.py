@@ -13,6 +13,7 @@ from lockgate.dataplane.culprits import culprits
 from lockgate.dataplane.desired import Desired, Rejection, ResourceName
 from lockgate.dataplane.refusals import TRIED, EnvoyTrial
 from lockgate.dataplane.stream import Push, Stream
+from lockgate.dataplane.unix_server import UNLIMITED, serve
 from lockgate.xds.snapshot import Entry, Snapshot
 
 log = logging.getLogger("lockgate.dataplane")
@@ -32,15 +33,10 @@ class AdsServer:
         self._server: Any = None
 
     async def start(self, path: Path) -> None:
-        import grpc.aio
         from envoy.service.discovery.v3 import ads_pb2_grpc
 
-        unlimited = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
-        self._server = grpc.aio.server(options=unlimited)
-        ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(_Service(self), self._server)
-        self._server.add_insecure_port(f"unix:{path}")
-        await self._server.start()
-        path.chmod(0o600)
+        add = partial(ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server, _Service(self))
+        self._server = await serve(path, add, options=UNLIMITED)
 
     async def stop(self) -> None:
         searches = [task for state in self._nodes.values() for task in state.searches.values()]

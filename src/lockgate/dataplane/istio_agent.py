@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from lockgate.certificates.keys import encode_key
 from lockgate.dataplane.desired import Rejection
+from lockgate.dataplane.unix_server import UNLIMITED, serve
 from lockgate.xds.istio_proxy import Place, adapted, has_proxy_protocol, probe
 from lockgate.xds.snapshot import LISTENER, ROUTE, SECRET, Source
 
@@ -33,7 +34,6 @@ _RENEWED_AFTER: Final = 12 * 3600.0  # s: half of the time for which istiod's CA
 _CREATE_CERTIFICATE: Final = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 _WORKLOAD, _ROOT, _FILE_ROOT = "default", "ROOTCA", "file-root:"
 _READINESS: Final = "readiness"
-_UNLIMITED: Final = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +108,14 @@ class IstioAgent:
         self._server: Any = None
 
     async def start(self, path: Path) -> None:
-        import grpc.aio
         from envoy.service.discovery.v3 import ads_pb2_grpc
         from envoy.service.secret.v3 import sds_pb2_grpc
 
-        self._server = grpc.aio.server(options=list(_UNLIMITED))
-        ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(_Configuration(self), self._server)
-        sds_pb2_grpc.add_SecretDiscoveryServiceServicer_to_server(_Secrets(self), self._server)
-        self._server.add_insecure_port(f"unix:{path}")
-        await self._server.start()
-        path.chmod(0o600)
+        def add(server: Any) -> None:
+            ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(_Configuration(self), server)
+            sds_pb2_grpc.add_SecretDiscoveryServiceServicer_to_server(_Secrets(self), server)
+
+        self._server = await serve(path, add, options=UNLIMITED)
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -153,11 +151,11 @@ class IstioAgent:
         import grpc.aio
 
         if not peer.tls:
-            return grpc.aio.insecure_channel(peer.address, options=_UNLIMITED)
+            return grpc.aio.insecure_channel(peer.address, options=UNLIMITED)
         roots = await self._roots(namespace)
         if roots is None:
             raise LookupError(f"namespace {namespace} has no ConfigMap istio-ca-root-cert yet, which your istiod makes")
-        options = (*_UNLIMITED, ("grpc.ssl_target_name_override", peer.server))
+        options = (*UNLIMITED, ("grpc.ssl_target_name_override", peer.server))
         return grpc.aio.secure_channel(peer.address, grpc.ssl_channel_credentials(roots), options=options)
 
     def trouble(self, gateway: Gateway, reason: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from lockgate.dataplane.unix_server import serve
 from lockgate.loadbalancer.request import HttpVersion, Request
 from lockgate.loadbalancer.waf.evaluate import Verdict
 from lockgate.loadbalancer.waf.fields import Inspected
@@ -31,14 +33,9 @@ class WafServer:
         self._server: Any = None
 
     async def start(self, path: Path) -> None:
-        import grpc.aio
         from envoy.service.auth.v3 import external_auth_pb2_grpc
 
-        self._server = grpc.aio.server()
-        external_auth_pb2_grpc.add_AuthorizationServicer_to_server(self, self._server)
-        self._server.add_insecure_port(f"unix:{path}")
-        await self._server.start()
-        path.chmod(0o600)
+        self._server = await serve(path, partial(external_auth_pb2_grpc.add_AuthorizationServicer_to_server, self))
 
     async def stop(self) -> None:
         if self._server is not None:

@@ -188,10 +188,11 @@ class Shifter:
 
     async def _weighed(self, shift: ObjectShift, percent: int) -> str:
         groups = await self._groups(shift)
+        forwards = await self._forwards(shift)
         for old, new in shift.sides():
-            expected = {**dict.fromkeys(groups.get(_resource(shift, old), ()), 100 - percent)}
+            expected = dict.fromkeys(groups.get(_resource(shift, old), ()), 100 - percent)
             expected |= dict.fromkeys(groups.get(_resource(shift, new), ()), percent)
-            found = [each for each in await self._forwards(shift) if set(each) & set(expected)]
+            found = [each for each in forwards if set(each) & set(expected)]
             if not found or any(each != expected for each in found):
                 return f"they do not have the weight {percent} yet"
         return ""

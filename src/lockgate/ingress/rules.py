@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from lockgate.ingress.refusal import Refused
 from lockgate.loadbalancer.model import Action, Condition, HostHeader, PathPattern, Redirect
-
-PathType = Literal["Exact", "Prefix", "ImplementationSpecific"]
 
 
 def path_condition(path: str, path_type: str | None, *, regex: bool) -> PathPattern | None:

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from lockgate.resources.model import Column, Flag, Integer, Model
+from lockgate.resources.model import Column, Integer, Model
 
 
 class LabelSelectorRequirement(Model):
@@ -72,12 +72,6 @@ class ObjectReference(Model):
     api_version: str = ""
     resource_version: str = ""
     field_path: str = ""
-
-
-class SecretKeySelector(Model):
-    name: str = ""
-    key: str = ""
-    optional: Flag | None = None
 
 
 class PortStatus(Model):

@@ -47,9 +47,6 @@ class Kubelet:
             tasks.create_task(self.pods.run(self._kubernetes))
             tasks.create_task(self._queue.run(self._reconcile, name="kubelet"))
 
-    def look_again(self, pod: core.Pod) -> None:
-        self._queue.add(pod.key)
-
     def _pod_changed(self, before: core.Pod | None, current: core.Pod | None) -> None:
         self._changed(before, current)
         if current is not None:

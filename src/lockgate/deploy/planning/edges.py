@@ -9,7 +9,7 @@ from lockgate.deploy.planning.certificates import Choice
 from lockgate.deploy.planning.intent import Intent, labelled
 from lockgate.deploy.planning.objects import pruned
 from lockgate.deploy.planning.seen import Seen
-from lockgate.dns.model import Alias, RecordSet, Zone
+from lockgate.dns.model import RecordSet, Zone
 from lockgate.dns.plan import Plan as RecordPlan
 from lockgate.dns.plan import plan as plan_records
 from lockgate.edge.edge import Certificate, Edge
@@ -131,11 +131,6 @@ def owner(edge: str) -> str:
 def with_statuses(objects: Objects, made: Edge, balancers: Sequence[AnyLoadBalancer]) -> Objects:
     """The objects with the names that the controller will write into the status of Ingresses and Services."""
     return with_host_names(objects, stacks_of(made), balancers, Memo())
-
-
-def is_alias_of(record_set: RecordSet, dns_name: str) -> bool:
-    data = record_set.data
-    return isinstance(data, Alias) and data.dns_name.rstrip(".").removeprefix("dualstack.") == dns_name.lower()
 
 
 def _certificates(seen: Seen) -> dict[str, Certificate]:

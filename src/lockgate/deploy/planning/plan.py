@@ -77,14 +77,14 @@ class Plan:
     choices: tuple[Choice, ...]
     records: RecordPlan
     deletions: Mapping[RecordKey, str]
-    """Why each record that is deleted is."""
+    """The reason for each record that is deleted."""
     requests: Difference
     findings: tuple[Finding, ...]
     problems: tuple[Problem, ...]
     misfits: tuple[str, ...]
     costs: tuple[cost.Cost, ...]
     saved: tuple[cost.Cost, ...]
-    """What is deleted costs no more."""
+    """What the load balancers that are deleted cost until now."""
     quotas: tuple[limits.Quota, ...]
     needs: iam.Needs
     edge: Edge

@@ -189,16 +189,6 @@ ROLE_ARN: Final = _arn_of(
     r"role/[\w+=,.@/-]+",
     lambda text: f"role/placeholder-{_hash(text)[:8]}",
 )
-TOPIC_ARN: Final = _arn_of(
-    "the ARN of an SNS topic", "SNS refuses it", "sns", r"[\w-]+", lambda text: f"placeholder-{_hash(text)[:8]}"
-)
-FUNCTION_ARN: Final = _arn_of(
-    "the ARN of a Lambda function",
-    "ELBv2 refuses to register it as a target",
-    "lambda",
-    r"function:[\w-]+(:[\w$-]+)?",
-    lambda text: f"function:placeholder-{_hash(text)[:8]}",
-)
 REGION: Final = Sort(
     "an AWS region",
     "AWS has no endpoint there, and every call fails",

@@ -120,7 +120,6 @@ Leaf: TypeAlias = (
 )
 Predicate: TypeAlias = All | OneOf | Not | Leaf
 
-ALWAYS = All()
 NEVER = Not(All())
 
 
@@ -283,6 +282,3 @@ class Filters:
             tuple(unloaded if each == module else each for each in self.http),
             tuple(unloaded if each == module else each for each in self.network),
         )
-
-
-NO_FILTERS = Filters()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from lockgate.probe.evidence import Evidence
-from lockgate.probe.observed import Observation
 
 Owner: TypeAlias = Literal[
     "DNS", "network", "certificate", "load balancer", "web ACL", "gateway", "cluster", "backend", "client"
@@ -30,9 +28,6 @@ class Cause:
     at: str = ""
     warning: bool = False
     """The request was answered well; this will end otherwise before long."""
-
-
-Diagnosis: TypeAlias = Callable[[Observation, Evidence], Iterator[Cause]]
 
 
 def with_prediction(cause: Cause, known: Evidence, status: int | None) -> Cause:

@@ -62,10 +62,6 @@ def value_of(patch: Patch) -> Message:
     return found
 
 
-def is_served(patch: Patch) -> bool:
-    return patch.apply_to in _KINDS
-
-
 def _known(value: Any) -> Any:
     """JSON whose messages of unknown types are texts that name them."""
     if isinstance(value, list):

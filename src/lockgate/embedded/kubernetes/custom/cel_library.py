@@ -130,9 +130,7 @@ def _declarations() -> list[Any]:
     for more in ([], [whole]):
         add("k8sIndexOf", whole, [text, text, *more], str.find, True)
     add("k8sLastIndexOf", whole, [text, text], str.rfind, True)
-    add(
-        "k8sLastIndexOf", whole, [text, text, whole], lambda given, part, at: given.rfind(part, 0, at + len(part)), True
-    )
+    add("k8sLastIndexOf", whole, [text, text, whole], _last_until, True)
     return [cel.FunctionDecl(name, overloads) for name, overloads in functions.items()]
 
 

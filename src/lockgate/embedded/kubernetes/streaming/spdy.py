@@ -154,9 +154,6 @@ class Connection:
             if self._taken[each] >= _UPDATED_AFTER and (each == 0 or each in self._receiving):
                 self._frame(_WINDOW_UPDATE, struct.pack(">II", each, self._taken.pop(each)))
 
-    def is_open(self, stream: int) -> bool:
-        return stream in self._receiving or stream in self._sending
-
     # --- the client's frames -------------------------------------------------------------------------------------
 
     def _control(self, kind: int, flags: int, payload: bytes) -> Iterator[Event]:
